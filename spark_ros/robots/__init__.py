@@ -1,0 +1,1 @@
+"""What is known about each arm: names, limits, kinematics; an arm is one YAML file in `specs/`."""
