@@ -25,11 +25,14 @@ class Kinematics:
     """Kinematics of one arm; q is (J,) rad in the order of `RobotSpec.joint_names`.
 
     Not safe for use by two threads at once: pinocchio's work space is shared by the calls.
+
+    Attributes:
+        spec: The robot.
     """
 
     def __init__(self, spec: RobotSpec) -> None:
         """Builds the model from the robot's joint table."""
-        self._spec = spec
+        self.spec = spec
         model = pin.Model()
         parent = 0
         for name, origin in zip(spec.joint_names, spec.joint_origins, strict=True):
@@ -79,7 +82,7 @@ class Kinematics:
         model, data, frame = self._model, self._data, self._frame
         goal = pin.SE3(pin.Quaternion(*_scalar_first(target.quaternion)).normalized().matrix(), target.position)
         q = np.clip(seed_q, self._lower, self._upper)
-        pull = posture_gain * ((self._spec.home if posture is None else posture) - q)
+        pull = posture_gain * ((self.spec.home if posture is None else posture) - q)
         best, best_cost = q, math.inf
         for iteration in range(max_iterations + 1):
             pin.computeJointJacobians(model, data, q)
