@@ -1,0 +1,1 @@
+"""Image encoders: camera images in, state tokens out, all behind `base.Encoder`."""
