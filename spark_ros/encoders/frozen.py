@@ -54,9 +54,9 @@ class FrozenFeatures(Encoder):
                 f"use one of {', '.join(TOKENS)} and one of {', '.join(NORMS)}"
             )
         vit, loaded = load_vit(weights, image_size)
-        if weights_sha256 not in (None, loaded.sha256):
+        if weights_sha256 is not None and weights_sha256 != loaded.sha256:
             raise SparkError(
-                f"the weights {weights} have SHA-256 {loaded.sha256[:12]}…, expected {weights_sha256[:12]}…: "  # type: ignore[index]
+                f"the weights {weights} have SHA-256 {loaded.sha256[:12]}…, expected {weights_sha256[:12]}…: "
                 "get the file the encoder was made from"
             )
         if not 1 <= block <= vit.config.depth:

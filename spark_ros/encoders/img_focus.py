@@ -65,7 +65,7 @@ def derived_weights() -> Path:
     expected = recorded.read_text().split()[0]
     if weights.sha256_of(file) != expected:
         raise SparkError(
-            f"{file} has changed since it was extracted, its SHA-256 is not that of {recorded.name}: delete both, run again"
+            f"{file} has changed since it was extracted, its SHA-256 is not the recorded one: delete it and run again"
         )
     return file
 

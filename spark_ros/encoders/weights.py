@@ -57,7 +57,7 @@ def load_vit(source: str, image_size: int) -> tuple[ViT, Weights]:
     """A ViT for images of `image_size` pixels with the weights of `source`, in evaluation mode.
 
     Raises:
-        SparkError: The source is unknown, missing, damaged or of another layout, or the size does not divide into patches.
+        SparkError: The source is unknown, missing, damaged or of another layout, or the size does not fit the patches.
     """
     weights = load_weights(source)
     patch = weights.config.patch_size
