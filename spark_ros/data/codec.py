@@ -39,6 +39,7 @@ class Proprioception:
         gripper: Its gripper.
 
     Attributes:
+        spec: The robot.
         names: What each number is, in order: joint names, ``ee_x ee_y ee_z`` (m, base frame), ``ee_r0 .. ee_r5`` (the
             first two columns of the tool's rotation matrix, one after the other), ``gripper_width`` (m).
     """
@@ -46,6 +47,7 @@ class Proprioception:
     def __init__(self, kinematics: Kinematics, gripper: GripperSpec) -> None:
         self._kinematics = kinematics
         self._gripper = gripper
+        self.spec = kinematics.spec
         self._joint_names = tuple(kinematics.spec.joint_names)
         self.names = (
             *self._joint_names,

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import zstandard
 from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Metadata, Schema
 from mcap.stream_reader import get_chunk_data_stream
@@ -22,6 +24,8 @@ from mcap.stream_reader import get_chunk_data_stream
 from spark_ros.contracts import SparkError
 
 MAGIC = b"\x89MCAP0\r\n"
+# What decompression, checksums and record parsing raise on damaged bytes (lz4 raises RuntimeError).
+_DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, KeyError, RuntimeError)
 _RECORD_HEAD = struct.Struct("<BQ")  # opcode, length of what follows
 _MESSAGE_HEAD = struct.Struct("<HIQQ")  # channel, sequence, log time, publish time
 
@@ -97,26 +101,26 @@ class McapScan:
                 raise SparkError(
                     f"{self._path} is not an MCAP file: expected an episode written by spark_ros or rosbag2"
                 )
-            while (head := stream.read(_RECORD_HEAD.size)) and len(head) == _RECORD_HEAD.size:
+            size_of_file = self._path.stat().st_size
+            while len(head := stream.read(_RECORD_HEAD.size)) == _RECORD_HEAD.size:
                 opcode, size = _RECORD_HEAD.unpack(head)
                 start = stream.tell()
-                content = stream.read(size)
-                if len(content) < size:
+                if start + size > size_of_file:  # torn, or a damaged length that must not be allocated
                     break
+                content = stream.read(size)
                 if opcode == Opcode.FOOTER:
                     self.complete = stream.read(len(MAGIC)) == MAGIC
                     break
-                if opcode == Opcode.CHUNK:
-                    try:
-                        records = _decompress(content)
-                    except Exception as error:  # zstd, lz4, struct and CRC errors have no common base
-                        self.end_of_data = f"the chunk at byte {start} is damaged ({error})"
-                        return
-                    yield from self._records(records, start)
-                else:
-                    yield from self._record(opcode, memoryview(content), None, start)
+                try:
+                    if opcode == Opcode.CHUNK:
+                        yield from self._records(_decompress(content), start)
+                    else:
+                        yield from self._record(opcode, memoryview(content), None, start)
+                except _DAMAGE as error:
+                    self.end_of_data = f"its record at byte {start} is damaged ({error})"
+                    return
         if not self.complete:
-            self.end_of_data = f"it ends at byte {self._path.stat().st_size} without the closing record"
+            self.end_of_data = f"it ends at byte {size_of_file} without the closing record"
 
     def _records(self, records: bytes, chunk: int) -> Iterator[StoredMessage]:
         view, position = memoryview(records), 0
@@ -168,9 +172,7 @@ class MessageLoader:
             size = _RECORD_HEAD.unpack(self._read_file(location.chunk - _RECORD_HEAD.size, _RECORD_HEAD.size))[1]
             try:
                 self._chunks[location.chunk] = _decompress(self._read_file(location.chunk, size))
-            except SparkError:
-                raise
-            except Exception as error:  # see McapScan
+            except _DAMAGE as error:
                 raise SparkError(f"{self._path} changed while it was being read ({error}); read it again") from error
             if len(self._chunks) > self._chunks_kept:
                 self._chunks.popitem(last=False)

@@ -61,7 +61,8 @@ class ImagePreprocess:
         if image.shape[:2] != (self.size, self.size):
             # Area averaging: a camera image is usually several times larger than the encoder's input, and
             # bilinear sampling would alias exactly the small edges a grasp depends on.
-            image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+            scaled = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+            return np.ascontiguousarray(scaled, np.uint8)
         return np.ascontiguousarray(image)
 
 

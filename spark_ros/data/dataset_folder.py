@@ -1,0 +1,259 @@
+"""A folder of demonstrations: episode files, and an index that says which of them count.
+
+    demos/
+      index.json              what counts: file, SHA-256, task, success, seed, frames, duration
+      episode_000001.mcap     one finished episode each
+      episode_000002.mcap.part  being recorded, or left by a recorder that was killed
+      .lock                   held by the one recorder at work
+
+An episode is listed after its file is durable, and the index is replaced atomically, so at any moment the index is
+whole and every file it lists is whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from spark_ros.contracts import SparkError
+from spark_ros.data.episode_reader import Episode, read_episode
+from spark_ros.data.episode_writer import PART_SUFFIX, EpisodeWriter, recover_episode, sync_directory
+
+INDEX_VERSION = 1
+_EPISODE_FILE = re.compile(r"episode_(\d{6,})\.mcap(?:\.part)?")
+
+
+@dataclass(frozen=True)
+class EpisodeEntry:
+    """One line of the index.
+
+    Attributes:
+        file: Name of the episode's file within the folder.
+        sha256: Hash of the file.
+        frames: Frames of its longest camera stream.
+        duration_s: Time from first to last joint state or frame.
+        task: The task's text.
+        robot: Name of the robot.
+        success: Whether the task was accomplished; None if the recording does not say.
+        seed: Seed of the simulated world, if any.
+    """
+
+    file: str
+    sha256: str
+    frames: int
+    duration_s: float
+    task: str
+    robot: str
+    success: bool | None
+    seed: int | None
+
+
+class DemoFolder:
+    """A folder of episodes.
+
+    Reading needs no lock. Recording happens inside `recording`:
+
+        with folder.recording():
+            writer = folder.start_episode({"task": "lift the cube", "robot": "fr3"})
+            ...
+            folder.keep(writer, {"success": True})  # or writer.discard()
+
+    Args:
+        path: The folder; made when recording starts.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._locked = False
+
+    def episodes(self) -> list[EpisodeEntry]:
+        """The episodes that count, in order of recording.
+
+        Raises:
+            SparkError: The folder or its index is missing, damaged, of a later version, or points out of the folder.
+        """
+        if not self.path.is_dir():
+            raise SparkError(f"there is no folder {self.path}: record demonstrations first, or correct the path")
+        if not self._index_path.exists():
+            return []
+        try:
+            index = json.loads(self._index_path.read_text())
+            version = index["version"]
+            if version != INDEX_VERSION:
+                raise SparkError(
+                    f"{self._index_path} has version {version}, expected {INDEX_VERSION}: update spark_ros"
+                )
+            entries = [EpisodeEntry(**entry) for entry in index["episodes"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise SparkError(
+                f"{self._index_path} is damaged ({error}): restore it from a copy of the folder"
+            ) from error
+        for entry in entries:
+            self.file(entry)
+        return entries
+
+    def file(self, entry: EpisodeEntry) -> Path:
+        """The file of an entry.
+
+        Raises:
+            SparkError: The entry names a file outside the folder, or one that does not exist.
+        """
+        path = self.path / entry.file
+        if Path(entry.file).name != entry.file or path.is_symlink() or entry.file in ("", ".", ".."):
+            raise SparkError(f"{self._index_path} lists {entry.file!r}, expected a plain file name inside the folder")
+        if not path.is_file():
+            raise SparkError(f"{self._index_path} lists {entry.file}, which is missing: restore it or record again")
+        return path
+
+    def read(self, entry: EpisodeEntry) -> Episode:
+        """Read an episode after checking that its file is the one that was recorded.
+
+        Raises:
+            SparkError: The file's hash differs from the index, or it cannot be read.
+        """
+        path = self.file(entry)
+        digest = file_sha256(path)
+        if digest != entry.sha256:
+            raise SparkError(
+                f"{path} has SHA-256 {digest[:12]}..., the index expects {entry.sha256[:12]}...: the file was changed "
+                "after recording; restore it or remove it from the index"
+            )
+        return read_episode(path)
+
+    def unfinished(self) -> list[Path]:
+        """Files that do not count: ``.part`` files of killed recorders and finished files that never were listed."""
+        listed = {entry.file for entry in self.episodes()}
+        return sorted(
+            path
+            for path in self.path.iterdir()
+            if path.name.endswith((".mcap", ".mcap" + PART_SUFFIX)) and path.name not in listed
+        )
+
+    @contextmanager
+    def recording(self) -> Iterator[DemoFolder]:
+        """Be the folder's only recorder while the block runs.
+
+        Raises:
+            SparkError: Another recorder is at work, the folder cannot be made, or its index is damaged.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise SparkError(f"cannot record into {self.path}: {error.strerror}; choose another folder") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+                raise SparkError(
+                    f"process {holder} is recording into {self.path}: stop it or choose another folder"
+                ) from None
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            self._locked = True
+            if self._index_path.exists():
+                self.episodes()  # a damaged index is refused before an hour of recording, not after
+            yield self
+        finally:
+            # The lock dies with its descriptor, also when the process is killed: no stale lock can block a folder.
+            self._locked = False
+            os.close(descriptor)
+
+    def start_episode(self, metadata: Mapping[str, object]) -> EpisodeWriter:
+        """A writer for the next episode, numbered after every file in the folder, finished or not.
+
+        Raises:
+            SparkError: Not inside `recording`, or as `EpisodeWriter`.
+        """
+        self._need_lock()
+        numbers = [int(match[1]) for name in os.listdir(self.path) if (match := _EPISODE_FILE.fullmatch(name))]
+        return EpisodeWriter(self.path / f"episode_{max(numbers, default=0) + 1:06d}.mcap", metadata)
+
+    def keep(self, writer: EpisodeWriter, outcome: Mapping[str, object]) -> EpisodeEntry:
+        """Close an episode and list it; `outcome` is as for `EpisodeWriter.close`.
+
+        Raises:
+            SparkError: As `EpisodeWriter.close` and `add`.
+        """
+        return self.add(writer.close(outcome))
+
+    def add(self, path: Path) -> EpisodeEntry:
+        """List a finished episode file of this folder that is not listed yet.
+
+        Raises:
+            SparkError: Not inside `recording`, the file lies elsewhere, is listed already, or holds no frames.
+        """
+        self._need_lock()
+        if path.parent.resolve() != self.path.resolve() or path.is_symlink():
+            raise SparkError(f"{path} does not lie in {self.path}: move it there first")
+        entries = self.episodes()
+        if path.name in {entry.file for entry in entries}:
+            raise SparkError(f"{path} is listed in the index already")
+        episode = read_episode(path)
+        streams = [frames.stamps_ns for frames in episode.cameras.values() if len(frames)]
+        if not streams or not len(episode.joints):
+            lacking = "joint states" if streams else "camera images"
+            raise SparkError(f"{path} holds no {lacking}: start the node that sends them and record again")
+        streams.append(episode.joints.stamps_ns)
+        begin, end = min(int(stamps.min()) for stamps in streams), max(int(stamps.max()) for stamps in streams)
+        entry = EpisodeEntry(
+            file=path.name,
+            sha256=file_sha256(path),
+            frames=max(len(frames) for frames in episode.cameras.values()),
+            duration_s=round((end - begin) * 1e-9, 3),
+            task=episode.metadata.task,
+            robot=episode.metadata.robot,
+            success=episode.metadata.success,
+            seed=episode.metadata.seed,
+        )
+        self._write_index([*entries, entry])
+        return entry
+
+    def recover(self, part_path: Path) -> EpisodeEntry:
+        """Finish and list a ``.part`` file that a killed recorder left, see `episode_writer.recover_episode`.
+
+        Raises:
+            SparkError: Not inside `recording`, or as `recover_episode` and `add`.
+        """
+        self._need_lock()
+        return self.add(recover_episode(part_path))
+
+    @property
+    def _index_path(self) -> Path:
+        return self.path / "index.json"
+
+    def _need_lock(self) -> None:
+        if not self._locked:
+            raise SparkError(f"nothing may be added to {self.path} outside DemoFolder.recording()")
+
+    def _write_index(self, entries: list[EpisodeEntry]) -> None:
+        text = json.dumps({"version": INDEX_VERSION, "episodes": [asdict(entry) for entry in entries]}, indent=1)
+        temporary = self._index_path.with_name("index.json.new")
+        try:
+            with temporary.open("w") as stream:
+                stream.write(text + "\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, self._index_path)
+            sync_directory(self.path)
+        except OSError as error:
+            raise SparkError(
+                f"cannot write {self._index_path}: {error.strerror}; make room and add it again"
+            ) from error
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1024 * 1024):
+            digest.update(block)
+    return digest.hexdigest()

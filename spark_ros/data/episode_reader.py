@@ -1,0 +1,254 @@
+"""Read an episode: small streams as arrays, images only when asked for.
+
+An episode is one finished MCAP file, written by `episode_writer` or by rosbag2 with the topics of `topics.py`.
+Times in it are header stamps, the time of measurement, never the time of reception.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spark_ros import topics
+from spark_ros.contracts import FloatArray, Frame, JointState, SparkError
+from spark_ros.data.cdr import deserialize, header_stamp_ns, stamp_ns
+from spark_ros.data.cdr_messages import IMAGE, JOINT_STATE, JOY, decode_frame, decode_joints
+from spark_ros.data.episode_writer import EPISODE_RECORD, OUTCOME_RECORD
+from spark_ros.data.mcap_scan import Location, McapScan, MessageLoader
+
+
+@dataclass(frozen=True)
+class EpisodeMetadata:
+    """What the recording says about itself; None or empty where it does not say.
+
+    Attributes:
+        task: The task's text.
+        robot: Name of the robot, as in `robots.spec.load_robot`.
+        seed: Seed of the simulated world.
+        success: Whether the task was accomplished.
+        operator: Who drove the arm.
+        created: When recording began, ISO 8601, UTC.
+    """
+
+    task: str
+    robot: str
+    seed: int | None
+    success: bool | None
+    operator: str
+    created: str
+
+
+@dataclass(frozen=True)
+class JointSeries:
+    """Joint states, or commanded setpoints, over time.
+
+    Attributes:
+        names: The joints, in the order of the columns.
+        stamps_ns: (N,) int64 nanoseconds.
+        position: (N, J) rad, or m for prismatic joints.
+        velocity: (N, J) rad/s or m/s.
+    """
+
+    names: tuple[str, ...]
+    stamps_ns: NDArray[np.int64]
+    position: FloatArray
+    velocity: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.stamps_ns)
+
+    def columns(self, names: Sequence[str]) -> FloatArray:
+        """(N, len(names)) positions of these joints in this order.
+
+        Raises:
+            SparkError: A joint is missing.
+        """
+        if missing := [name for name in names if name not in self.names]:
+            raise SparkError(f"joints {', '.join(missing)} were not recorded: found {', '.join(self.names)}")
+        return self.position[:, [self.names.index(name) for name in names]]
+
+    def states(self) -> Iterator[JointState]:
+        """The series as single joint states, in order."""
+        for stamp, position, velocity in zip(self.stamps_ns, self.position, self.velocity, strict=True):
+            yield JointState(self.names, position, velocity, int(stamp))
+
+
+@dataclass(frozen=True)
+class TeleopSeries:
+    """What the operator's buttons said over time.
+
+    Attributes:
+        stamps_ns: (N,) int64 nanoseconds.
+        deadman: (N,) bool, the enabling switch was held.
+        imitate: (N,) bool, the motion was meant to be imitated.
+    """
+
+    stamps_ns: NDArray[np.int64]
+    deadman: NDArray[np.bool_]
+    imitate: NDArray[np.bool_]
+
+    def excluded_spans(self) -> NDArray[np.int64]:
+        """(E, 2) spans ``[begin, end)`` in nanoseconds in which the motion was nobody's or not to be imitated.
+
+        A message holds until the next one; with the switch released the gateway brings the arm to rest, which is
+        no demonstration either. The last message holds for ever.
+        """
+        excluded = ~(self.deadman & self.imitate)
+        edges = np.flatnonzero(np.diff(excluded, prepend=False))
+        times = self.stamps_ns[edges]
+        if len(times) % 2:
+            times = np.append(times, np.iinfo(np.int64).max)
+        return times.reshape(-1, 2)
+
+
+class CameraFrames(Sequence[Frame]):
+    """The frames of one camera, decoded one at a time when they are asked for.
+
+    Attributes:
+        camera: Name of the camera.
+        stamps_ns: (N,) int64 capture times in nanoseconds.
+    """
+
+    def __init__(
+        self, camera: str, stamps_ns: NDArray[np.int64], locations: Sequence[Location], loader: MessageLoader
+    ) -> None:
+        self.camera = camera
+        self.stamps_ns = stamps_ns
+        self._locations = locations
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._locations)
+
+    def __getitem__(self, index: int) -> Frame:  # type: ignore[override]  # slices would decode many images at once
+        return decode_frame(self._loader.read(self._locations[index]), self.camera)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One recorded attempt at a task.
+
+    Attributes:
+        path: Its file.
+        metadata: What the recording says about itself.
+        cameras: Frames by camera name.
+        joints: Measured joints, arm and fingers.
+        setpoints: What the gateway commanded, arm and fingers.
+        teleop: The operator's buttons; None if nobody operated (a policy drove the arm).
+    """
+
+    path: Path
+    metadata: EpisodeMetadata
+    cameras: Mapping[str, CameraFrames]
+    joints: JointSeries
+    setpoints: JointSeries
+    teleop: TeleopSeries | None
+
+
+def read_episode(path: str | Path) -> Episode:
+    """Read a finished episode.
+
+    Streams that were not recorded are empty; `validate.check_episode` says which of them matter.
+
+    Raises:
+        SparkError: The file is missing, not MCAP, torn or damaged, or a message in it cannot be decoded.
+    """
+    path = Path(path)
+    scan = McapScan(path)
+    collected = _Collected()
+    try:
+        for message in scan:
+            collected.add(message.topic, message.msg_type, message.cdr, message.location)
+    except SparkError as error:
+        raise error if str(path) in str(error) else SparkError(f"{path}: {error}") from error
+    if not scan.complete:
+        raise SparkError(
+            f"{path} is torn: {scan.end_of_data}; recover it with data.episode_writer.recover_episode or delete it"
+        )
+    loader = MessageLoader(path)
+    return Episode(
+        path,
+        _metadata(scan.metadata),
+        {
+            camera: CameraFrames(camera, np.array(stamps, np.int64), locations, loader)
+            for camera, (stamps, locations) in sorted(collected.frames.items())
+        },
+        _series(path, topics.JOINT_STATES, collected.joints[topics.JOINT_STATES]),
+        _series(path, topics.GATEWAY_SETPOINT, collected.joints[topics.GATEWAY_SETPOINT]),
+        collected.teleop(),
+    )
+
+
+def camera_of(topic: str) -> str | None:
+    """The camera whose images travel on a topic, or None for any other topic."""
+    before, after = topics.camera_image("\0").split("\0")
+    if not (topic.startswith(before) and topic.endswith(after) and len(topic) > len(before) + len(after)):
+        return None
+    name = topic[len(before) : len(topic) - len(after)]
+    return name if "/" not in name else None
+
+
+@dataclass
+class _Collected:
+    """The streams of a file while it is being read."""
+
+    frames: dict[str, tuple[list[int], list[Location]]] = field(default_factory=dict)
+    joints: defaultdict[str, list[JointState]] = field(default_factory=lambda: defaultdict(list))
+    joy: list[tuple[int, bool, bool]] = field(default_factory=list)
+
+    def add(self, topic: str, msg_type: str, cdr: memoryview, location: Location) -> None:
+        camera = camera_of(topic)
+        if camera is not None and msg_type == IMAGE:
+            stamps, locations = self.frames.setdefault(camera, ([], []))
+            stamps.append(header_stamp_ns(cdr))
+            locations.append(location)
+        elif topic in (topics.JOINT_STATES, topics.GATEWAY_SETPOINT) and msg_type == JOINT_STATE:
+            self.joints[topic].append(decode_joints(cdr))
+        elif topic == topics.TELEOP_JOY and msg_type == JOY:
+            message = deserialize(cdr, JOY)
+            if len(message.buttons) < 2:
+                raise SparkError(
+                    f"{topic} carries {len(message.buttons)} buttons, expected deadman and not-for-imitation: "
+                    "check the teleoperator"
+                )
+            self.joy.append((stamp_ns(message.header), bool(message.buttons[0]), not message.buttons[1]))
+
+    def teleop(self) -> TeleopSeries | None:
+        if not self.joy:
+            return None
+        stamps, deadman, imitate = zip(*self.joy, strict=True)
+        return TeleopSeries(np.array(stamps, np.int64), np.array(deadman, bool), np.array(imitate, bool))
+
+
+def _series(path: Path, topic: str, states: list[JointState]) -> JointSeries:
+    if not states:
+        return JointSeries((), np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros((0, 0)))
+    names = states[0].names
+    try:
+        states = [state if state.names == names else state.select(names) for state in states]
+    except SparkError as error:
+        raise SparkError(f"{path}: the joints on {topic} change during the episode ({error})") from error
+    return JointSeries(
+        names,
+        np.array([state.stamp_ns for state in states], np.int64),
+        np.stack([state.position for state in states]),
+        np.stack([state.velocity for state in states]),
+    )
+
+
+def _metadata(records: Mapping[str, Mapping[str, str]]) -> EpisodeMetadata:
+    values = {**records.get(EPISODE_RECORD, {}), **records.get(OUTCOME_RECORD, {})}
+    seed, success = values.get("seed", ""), values.get("success")
+    return EpisodeMetadata(
+        task=values.get("task", ""),
+        robot=values.get("robot", ""),
+        seed=int(seed) if seed.lstrip("-").isdigit() else None,
+        success={"true": True, "false": False}.get(success or ""),
+        operator=values.get("operator", ""),
+        created=values.get("created", ""),
+    )
