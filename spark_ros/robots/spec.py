@@ -48,6 +48,12 @@ class VelocityTaper:
     lower: FloatArray
     upper: FloatArray
 
+    def bounds(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What the curve alone permits at this position (J,): lowest (<= 0) and highest (>= 0) velocity, rad/s."""
+        up = np.sqrt(np.maximum(0.0, self.gain * (self.upper - position))) - self.offset
+        down = np.sqrt(np.maximum(0.0, self.gain * (position - self.lower))) - self.offset
+        return -np.maximum(down, 0.0), np.maximum(up, 0.0)
+
 
 @dataclass(frozen=True)
 class JointLimits:
@@ -73,10 +79,8 @@ class JointLimits:
         """The lowest (<= 0) and highest (>= 0) permitted velocity (J,), rad/s, at this position (J,)."""
         if self.taper is None:
             return -self.velocity, self.velocity
-        taper = self.taper
-        up = np.sqrt(np.maximum(0.0, taper.gain * (taper.upper - position))) - taper.offset
-        down = np.sqrt(np.maximum(0.0, taper.gain * (position - taper.lower))) - taper.offset
-        return -np.clip(down, 0.0, self.velocity), np.clip(up, 0.0, self.velocity)
+        lowest, highest = self.taper.bounds(position)
+        return np.maximum(lowest, -self.velocity), np.minimum(highest, self.velocity)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,226 @@
+"""Turns any stream of joint targets into setpoints that hold position, velocity, acceleration and jerk limits.
+
+The one limiter behind teleoperation, policies and every stop, so that nothing reaches an arm around it.
+
+How it tracks. Ruckig's position interface plans the fastest way to a target that stands still; replanned against a
+moving one it either lags (45 ms measured at 0.25 m/s, without a target velocity) or swings around it (with one: a
+state slightly ahead of the target must turn back to meet it at speed). So the loop over position is closed here: the
+wanted velocity is the target's own velocity plus a correction proportional to the gap, bounded for large gaps by what
+can still be braked; Ruckig's velocity interface then takes the joints there, with exact jerk-limited profiles. A
+target that moves at constant speed is tracked without lag.
+
+How it stays inside. Every step is taken only if the arm could, from where it ends, brake to rest without leaving the
+position limits or the velocity taper near them; otherwise those joints brake now, which the step before had checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import ruckig
+
+from spark_ros.contracts import FloatArray, SparkError
+from spark_ros.control.config import GatewayConfig
+from spark_ros.robots.spec import RobotSpec
+
+VelocityCap = Callable[[FloatArray, FloatArray], FloatArray]
+"""From joint position (J,) and wanted joint velocity (J,) to a velocity that is no larger, e.g. for tool speed."""
+
+# Inside the limits by a little more than rounding, so that a check of the published numbers passes too.
+POSITION_MARGIN = 1e-4  # rad
+DYNAMICS_MARGIN = 0.999
+# Of the permitted velocity near a position limit: what is aimed at, and what is never exceeded. The gap keeps the
+# hard check, which brakes with full acceleration, from taking turns with the tracking.
+TAPER_AIM = 0.8
+TAPER_MARGIN = 0.98
+# Part of the acceleration that the correction of a large gap counts on for braking; the rest is for the jerk limit.
+BRAKING_SHARE = 0.5
+TAPER_CHECKS = np.arange(0.0, 0.08, 0.01)  # s; by 80 ms braking is at full strength and only gains on the taper
+
+
+@dataclass(frozen=True)
+class JointSetpoint:
+    """Where the joints are told to be; every array is (J,).
+
+    Attributes:
+        position: rad.
+        velocity: rad/s.
+        acceleration: rad/s^2.
+    """
+
+    position: FloatArray
+    velocity: FloatArray
+    acceleration: FloatArray
+
+
+class Limiter:
+    """Follows joint targets within the limits of one arm; its `setpoint` is always safe to send."""
+
+    def __init__(self, spec: RobotSpec, config: GatewayConfig, velocity_cap: VelocityCap | None = None) -> None:
+        """Starts at the robot's home; call `reset` with the measured position before the first step.
+
+        Args:
+            spec: The arm.
+            config: `rate_hz`, the two scales and `tracking_gain` matter here.
+            velocity_cap: Lowers the wanted velocity, for limits that are not per joint.
+        """
+        limits = spec.limits
+        self._limits = limits
+        self._cap = velocity_cap
+        self._gain = config.tracking_gain
+        self._period = config.period_s
+        self._lower = limits.position_lower + POSITION_MARGIN
+        self._upper = limits.position_upper - POSITION_MARGIN
+        self._velocity = limits.velocity * (config.velocity_scale * DYNAMICS_MARGIN)
+        self._acceleration = limits.acceleration * (config.acceleration_scale * DYNAMICS_MARGIN)
+        # A jerk that reaches full acceleration within a period is no limit at this rate: take two periods at least.
+        self._jerk = np.minimum(limits.jerk * DYNAMICS_MARGIN, self._acceleration / (2 * self._period))
+        self._braking = self._acceleration * BRAKING_SHARE
+
+        size = len(spec.joint_names)
+        self._ruckig = ruckig.Ruckig(size)
+        self._input = ruckig.InputParameter(size)
+        self._input.control_interface = ruckig.ControlInterface.Velocity
+        self._input.synchronization = ruckig.Synchronization.No
+        self._input.max_velocity = self._velocity.tolist()
+        self._input.max_acceleration = self._acceleration.tolist()
+        self._input.max_jerk = self._jerk.tolist()
+        self._trajectory = ruckig.Trajectory(size)
+        self._rest = [0.0] * size
+        self.reset(spec.home)
+
+    @property
+    def setpoint(self) -> JointSetpoint:
+        """The present setpoint."""
+        return self._now
+
+    @property
+    def at_rest(self) -> bool:
+        """True where the setpoint neither moves nor is about to."""
+        return bool(np.abs(self._now.velocity).max() < 1e-6 and np.abs(self._now.acceleration).max() < 1e-4)
+
+    def reset(self, position: FloatArray) -> None:
+        """Starts over, at rest, at this position (J,), rad, clamped to the limits.
+
+        Raises:
+            SparkError: The position has another length, or is not finite.
+        """
+        position = self._checked("position", position)
+        zeros = np.zeros_like(position)
+        self._now = JointSetpoint(np.clip(position, self._lower, self._upper), zeros, zeros)
+
+    def track(self, target: FloatArray, target_velocity: FloatArray, elapsed_s: float) -> JointSetpoint:
+        """Moves the setpoint on by `elapsed_s` towards a moving target.
+
+        Args:
+            target: (J,) rad where the setpoint should be now; clamped to the position limits.
+            target_velocity: (J,) rad/s of the target; zero where it jumps or is unknown.
+            elapsed_s: Time since the last step. More than two periods count as two: after a pause the setpoint must
+                not jump to where it would have been.
+
+        Raises:
+            SparkError: A target has another length, or is not finite; the setpoint has not moved.
+        """
+        target = self._checked("target", target)
+        target_velocity = self._checked("target velocity", target_velocity)
+        elapsed = self._bounded(elapsed_s)
+        within = np.clip(target, self._lower, self._upper)
+        feed_forward = np.where(within == target, target_velocity, 0.0)
+        position, velocity = self._now.position, self._now.velocity
+        # `target` is where to be after this step, the setpoint is from before it: compare the two at the same time.
+        gap = within - feed_forward * elapsed - position
+        wanted = feed_forward + self._closing_velocity(gap)
+        lowest, highest = self._velocity_window(position + 2 * elapsed * velocity)
+        wanted = np.minimum(np.maximum(wanted, lowest), highest)
+        if self._cap is not None:
+            wanted = self._cap(position, wanted)
+        return self._advance(wanted.tolist(), elapsed)
+
+    def stop(self, elapsed_s: float) -> JointSetpoint:
+        """Moves the setpoint on by `elapsed_s` (at most two periods), braking as hard as the limits allow."""
+        if not self.at_rest:
+            self._now = self._step(self._rest, self._bounded(elapsed_s))
+        return self._now
+
+    def _closing_velocity(self, gap: FloatArray) -> FloatArray:
+        """(J,) velocity that closes the gap: proportional near by, what can be braked in time from far away."""
+        size = np.abs(gap)
+        linear = self._gain * size
+        knee = self._braking / self._gain**2  # where both laws have the same value and slope
+        braked = np.sqrt(2 * self._braking * np.maximum(size - knee / 2, 0.0))
+        return np.sign(gap) * np.where(size < knee, linear, braked)
+
+    def _velocity_window(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Velocities to aim at between, so that position limits are approached gently."""
+        highest = np.sqrt(2 * self._braking * np.maximum(self._upper - position, 0.0))
+        lowest = -np.sqrt(2 * self._braking * np.maximum(position - self._lower, 0.0))
+        if self._limits.taper is not None:
+            down, up = self._limits.taper.bounds(position)
+            lowest, highest = np.maximum(lowest, TAPER_AIM * down), np.minimum(highest, TAPER_AIM * up)
+        return np.maximum(lowest, -self._velocity), np.minimum(highest, self._velocity)
+
+    def _advance(self, wanted: list[float], elapsed: float) -> JointSetpoint:
+        """Takes the step if braking stays possible after it, and brakes those joints where it does not."""
+        candidate = self._step(wanted, elapsed)
+        if self._is_near_a_limit(candidate):
+            safe = self._can_brake(candidate)
+            if not safe.all():
+                braking = self._step(self._rest, elapsed)
+                candidate = JointSetpoint(
+                    np.where(safe, candidate.position, braking.position),
+                    np.where(safe, candidate.velocity, braking.velocity),
+                    np.where(safe, candidate.acceleration, braking.acceleration),
+                )
+        self._now = candidate
+        return candidate
+
+    def _step(self, wanted: list[float], elapsed: float) -> JointSetpoint:
+        """The setpoint after `elapsed` on the fastest way to the wanted velocity."""
+        self._plan(self._now, wanted)
+        position, velocity, acceleration = self._trajectory.at_time(elapsed)[:3]
+        return JointSetpoint(np.array(position), np.array(velocity), np.array(acceleration))
+
+    def _plan(self, start: JointSetpoint, wanted: list[float]) -> None:
+        self._input.current_position = start.position.tolist()
+        self._input.current_velocity = start.velocity.tolist()
+        self._input.current_acceleration = start.acceleration.tolist()
+        self._input.target_velocity = wanted
+        self._ruckig.calculate(self._input, self._trajectory)
+
+    def _is_near_a_limit(self, state: JointSetpoint) -> bool:
+        """False where braking from `state` certainly stays clear of every position-dependent limit."""
+        taper, speed = self._limits.taper, np.abs(state.velocity)
+        weakest = self._braking if taper is None else np.minimum(self._braking, taper.gain / 4)
+        reach = 0.05 + 0.2 * speed + speed**2 / (2 * weakest)
+        return bool(np.any((state.position - reach < self._lower) | (state.position + reach > self._upper)))
+
+    def _can_brake(self, state: JointSetpoint) -> FloatArray:
+        """(J,) bool: from `state` the joint can be brought to rest inside its limits."""
+        self._plan(state, self._rest)
+        extrema = self._trajectory.position_extrema
+        safe = np.array(
+            [
+                low <= bound.min and bound.max <= high
+                for bound, low, high in zip(extrema, self._lower, self._upper, strict=True)
+            ]
+        )
+        if self._limits.taper is not None:
+            for time in TAPER_CHECKS:
+                position, velocity, _ = self._trajectory.at_time(time)[:3]
+                down, up = self._limits.taper.bounds(np.array(position))
+                moving = np.array(velocity)
+                safe &= (moving <= TAPER_MARGIN * up + 1e-6) & (moving >= TAPER_MARGIN * down - 1e-6)
+        return safe
+
+    def _bounded(self, elapsed_s: float) -> float:
+        return min(max(elapsed_s, 0.0), 2 * self._period)
+
+    def _checked(self, what: str, values: FloatArray) -> FloatArray:
+        array = np.asarray(values, dtype=np.float64)
+        if array.shape != self._lower.shape:
+            raise SparkError(f"joint {what} has shape {array.shape}: expected {self._lower.shape}, one value per joint")
+        if not np.all(np.isfinite(array)):
+            raise SparkError(f"joint {what} is {array.tolist()}: every value must be finite")
+        return array
