@@ -26,8 +26,8 @@ from spark_ros.contracts import JointState, SparkError
 
 Item = TypeVar("Item")
 
-# Half a frame period at 10 Hz: further apart, two cameras show different moments of a grasp.
-DEFAULT_TOLERANCE_S = 0.05
+# Half a frame period at 10 Hz, the most by which unsynchronised cameras can miss each other, and some jitter.
+DEFAULT_TOLERANCE_S = 0.06
 # Ten missed messages at 100 Hz: at 1 rad/s the joint has moved 0.1 rad between the two states interpolated.
 MAX_JOINT_GAP_S = 0.1
 # A stamp this far before its predecessor means that the source restarted its clock, not that a message was late.

@@ -168,7 +168,7 @@ def read_episode(path: str | Path) -> Episode:
         raise error if str(path) in str(error) else SparkError(f"{path}: {error}") from error
     if not scan.complete:
         raise SparkError(
-            f"{path} is torn: {scan.end_of_data}; recover it with data.episode_writer.recover_episode or delete it"
+            f"{path} is torn or damaged: {scan.end_of_data}; restore it from a copy or remove it from the folder"
         )
     loader = MessageLoader(path)
     return Episode(
