@@ -1,0 +1,1 @@
+"""Heads over state tokens and proprioception that predict action chunks (torch)."""

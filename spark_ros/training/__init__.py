@@ -1,0 +1,1 @@
+"""Turning recorded demonstrations into a trained policy (torch)."""

