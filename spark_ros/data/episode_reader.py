@@ -19,7 +19,7 @@ from spark_ros.contracts import FloatArray, Frame, JointState, SparkError
 from spark_ros.data.cdr import deserialize, header_stamp_ns, stamp_ns
 from spark_ros.data.cdr_messages import IMAGE, JOINT_STATE, JOY, decode_frame, decode_joints
 from spark_ros.data.episode_writer import EPISODE_RECORD, OUTCOME_RECORD
-from spark_ros.data.mcap_scan import Location, McapScan, MessageLoader
+from spark_ros.data.mcap_scan import Location, McapScan, load_message
 
 
 @dataclass(frozen=True)
@@ -114,19 +114,17 @@ class CameraFrames(Sequence[Frame]):
         stamps_ns: (N,) int64 capture times in nanoseconds.
     """
 
-    def __init__(
-        self, camera: str, stamps_ns: NDArray[np.int64], locations: Sequence[Location], loader: MessageLoader
-    ) -> None:
+    def __init__(self, path: Path, camera: str, stamps_ns: NDArray[np.int64], locations: Sequence[Location]) -> None:
+        self._path = path
         self.camera = camera
         self.stamps_ns = stamps_ns
         self._locations = locations
-        self._loader = loader
 
     def __len__(self) -> int:
         return len(self._locations)
 
     def __getitem__(self, index: int) -> Frame:  # type: ignore[override]  # slices would decode many images at once
-        return decode_frame(self._loader.read(self._locations[index]), self.camera)
+        return decode_frame(load_message(self._path, self._locations[index]), self.camera)
 
 
 @dataclass(frozen=True)
@@ -170,12 +168,11 @@ def read_episode(path: str | Path) -> Episode:
         raise SparkError(
             f"{path} is torn or damaged: {scan.end_of_data}; restore it from a copy or remove it from the folder"
         )
-    loader = MessageLoader(path)
     return Episode(
         path,
         _metadata(scan.metadata),
         {
-            camera: CameraFrames(camera, np.array(stamps, np.int64), locations, loader)
+            camera: CameraFrames(path, camera, np.array(stamps, np.int64), locations)
             for camera, (stamps, locations) in sorted(collected.frames.items())
         },
         _series(path, topics.JOINT_STATES, collected.joints[topics.JOINT_STATES]),

@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class EpisodeWriter:
             publish_time_ns: Its header's stamp; the time of reception for a type without a header.
 
         Raises:
-            SparkError: The type is unknown, the topic had another type before, or the disk is full.
+            SparkError: The type is unknown, the topic had another type before, a time is negative, or the disk is full.
         """
         with self._disk():
             channel, known_type = self._channels.get(topic) or self._add_channel(topic, msg_type)
@@ -104,6 +104,8 @@ class EpisodeWriter:
                 raise SparkError(
                     f"topic {topic} carried {known_type} and now {msg_type}: give one of them another name"
                 )
+            if log_time_ns < 0 or publish_time_ns < 0:
+                raise SparkError(f"topic {topic} carries a stamp before 1970 ({publish_time_ns} ns): check its clock")
             self._writer.add_message(channel, log_time_ns, cdr, publish_time_ns, self.counts[topic])
             self.counts[topic] += 1
             if self._last_flush_ns is None:
@@ -136,7 +138,8 @@ class EpisodeWriter:
 
     def discard(self) -> None:
         """Throw the recording away."""
-        self._file.close()
+        with suppress(OSError):  # a full disk must not keep the file from being thrown away
+            self._file.close()
         self.part_path.unlink(missing_ok=True)
 
     def __enter__(self) -> EpisodeWriter:
@@ -147,8 +150,10 @@ class EpisodeWriter:
         """Leave the ``.part`` file of an unfinished episode on disk, with all that was written in it."""
         if not self._file.closed:
             with self._disk():
-                self._writer.flush()
-                self._file.close()
+                try:
+                    self._writer.flush()
+                finally:
+                    self._file.close()
 
     def _add_channel(self, topic: str, msg_type: str) -> tuple[int, str]:
         if msg_type not in self._schemas:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import io
 import struct
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import zstandard
@@ -149,42 +149,33 @@ class McapScan:
             self.metadata.setdefault(record.name, {}).update(record.metadata)
 
 
-class MessageLoader:
-    """Read single messages again by location; keeps the last few chunks, which neighbouring messages share.
+def load_message(path: Path, location: Location) -> memoryview:
+    """The bytes of a message that `McapScan` met; the last few chunks stay in memory for its neighbours.
 
     The file is opened for each chunk, so that any number of episodes can be held without holding file descriptors.
+
+    Raises:
+        SparkError: The file has gone or changed.
     """
-
-    def __init__(self, path: Path, chunks_kept: int = 2) -> None:
-        self._path = path
-        self._chunks_kept = chunks_kept
-        self._chunks: OrderedDict[int, bytes] = OrderedDict()
-
-    def read(self, location: Location) -> memoryview:
-        """The message's bytes.
-
-        Raises:
-            SparkError: The file has gone or changed.
-        """
+    try:
         if location.chunk is None:
-            return memoryview(self._read_file(location.start, location.size))
-        if location.chunk not in self._chunks:
-            size = _RECORD_HEAD.unpack(self._read_file(location.chunk - _RECORD_HEAD.size, _RECORD_HEAD.size))[1]
-            try:
-                self._chunks[location.chunk] = _decompress(self._read_file(location.chunk, size))
-            except _DAMAGE as error:
-                raise SparkError(f"{self._path} changed while it was being read ({error}); read it again") from error
-            if len(self._chunks) > self._chunks_kept:
-                self._chunks.popitem(last=False)
-        return memoryview(self._chunks[location.chunk])[location.start : location.start + location.size]
+            with path.open("rb") as stream:
+                stream.seek(location.start)
+                return memoryview(stream.read(location.size))
+        chunk = _load_chunk(path, path.stat().st_mtime_ns, location.chunk)
+    except OSError as error:
+        raise SparkError(f"cannot read {path}: {error.strerror}") from error
+    except _DAMAGE as error:
+        raise SparkError(f"{path} changed while it was in use ({error}); start again") from error
+    return memoryview(chunk)[location.start : location.start + location.size]
 
-    def _read_file(self, start: int, size: int) -> bytes:
-        try:
-            with self._path.open("rb") as stream:
-                stream.seek(start)
-                return stream.read(size)
-        except OSError as error:
-            raise SparkError(f"cannot read {self._path}: {error.strerror}") from error
+
+@lru_cache(maxsize=16)  # 1 MiB each, unless a single message is larger
+def _load_chunk(path: Path, modified_ns: int, start: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(start - _RECORD_HEAD.size)
+        _, size = _RECORD_HEAD.unpack(stream.read(_RECORD_HEAD.size))
+        return _decompress(stream.read(size))
 
 
 def _decompress(content: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -91,6 +92,20 @@ def test_a_file_carries_its_name_only_when_it_is_whole(tmp_path: Path, script: C
     assert [path.name for path in tmp_path.iterdir()] == ["one.mcap.part"]
 
 
+def test_a_full_disk_is_one_sentence_and_what_was_written_is_kept(
+    tmp_path: Path, script: Callable[..., Script]
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(SparkError, match=r"cannot write .*one\.mcap\.part: File too large; make room"):
+            with EpisodeWriter(tmp_path / "one.mcap", METADATA) as writer:
+                script(duration=10.0).write(writer)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(read_episode(recover_episode(writer.part_path)).joints) > 100
+
+
 def test_discard_leaves_nothing(tmp_path: Path, script: Callable[..., Script]) -> None:
     writer = EpisodeWriter(tmp_path / "one.mcap", METADATA)
     script(duration=0.5).write(writer)
@@ -111,11 +126,13 @@ def test_metadata_without_a_task_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_topic_keeps_its_type(tmp_path: Path) -> None:
+def test_a_topic_keeps_its_type_and_has_possible_stamps(tmp_path: Path) -> None:
     with EpisodeWriter(tmp_path / "one.mcap", METADATA) as writer:
         writer.write("/a", "std_msgs/msg/String", b"\0\1\0\0\1\0\0\0\0", 1, 1)
         with pytest.raises(SparkError, match="/a carried std_msgs/msg/String"):
             writer.write("/a", "std_msgs/msg/Bool", b"\0\1\0\0\1", 2, 2)
+        with pytest.raises(SparkError, match="/a carries a stamp before 1970"):
+            writer.write("/a", "std_msgs/msg/String", b"\0\1\0\0\1\0\0\0\0", 2, -1)
 
 
 @pytest.mark.parametrize("part_of_file", [0.5, 0.75, 0.98])
