@@ -84,6 +84,7 @@ class EpisodeWriter:
             self._writer.start(profile="ros2", library="spark_ros")
             created = datetime.now(timezone.utc).isoformat(timespec="seconds")
             self._writer.add_metadata(EPISODE_RECORD, _as_text({"created": created, **metadata}))
+            self._file.flush()
 
     def write(self, topic: str, msg_type: str, cdr: bytes, log_time_ns: int, publish_time_ns: int) -> None:
         """Append a message.

@@ -174,11 +174,11 @@ def test_a_torn_or_damaged_file_is_not_read_as_an_episode(episode_path: Path) ->
 
 
 def test_an_empty_part_file_cannot_be_recovered_and_stays(tmp_path: Path) -> None:
-    with EpisodeWriter(tmp_path / "one.mcap", METADATA) as writer:
-        pass
+    writer = EpisodeWriter(tmp_path / "one.mcap", METADATA)  # and killed at once
     with pytest.raises(SparkError, match="no complete chunk"):
         recover_episode(writer.part_path)
     assert writer.part_path.exists()
+    writer.discard()
 
 
 KILLED_RECORDER = """
