@@ -53,6 +53,13 @@ class Kinematics:
         """(6, J): joint velocities to the tool's linear then angular velocity, in the axes of the base frame."""
         return pin.computeFrameJacobian(self._model, self._data, q, self._frame, pin.LOCAL_WORLD_ALIGNED)
 
+    def joint_velocity(self, q: FloatArray, twist: FloatArray) -> FloatArray:
+        """(J,) smallest joint velocity, rad/s, that gives the tool this twist (6,); damped near singularities."""
+        jacobian = self.jacobian(q)
+        gram = jacobian @ jacobian.T
+        gram.flat[::7] += 1e-4
+        return jacobian.T @ np.linalg.solve(gram, twist)
+
     def solve(
         self,
         target: Pose,

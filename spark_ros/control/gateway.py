@@ -1,0 +1,303 @@
+"""The only thing that may move the arm: turns teleoperation or action chunks into limited commands.
+
+Pure and deterministic: it reads no clock and knows no ROS. The node calls it in real time, the lockstep evaluation as
+fast as it can, and both therefore drive the arm identically.
+
+Two clocks. ``now`` is monotonic seconds and judges freshness by the time of receipt; ``now_ns`` is the clock of the
+stamps and aligns chunks with the present.
+
+When it stops. The arm is always braked within its limits, never cut off. `HOLD` follows where a stream ended or came
+broken, or somebody asked; motion goes on only after `engage`, never by itself, since whoever stands beside an arm that
+has stopped must be able to rely on it. `FAULT` follows where the arm does not do what it is told, and needs `reset`
+first. At rest in either mode the last setpoint is published on, but only while the arm is heard of and is where it
+should be: a setpoint that a restarted driver would jump to is worse than none. After that, too, `reset` comes first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spark_ros.contracts import ActionChunk, Command, JointState, SparkError, TeleopInput
+from spark_ros.control.chunk_check import Untimely, check_content, check_distance, check_timing
+from spark_ros.control.config import GatewayConfig
+from spark_ros.control.executor import ChunkExecutor
+from spark_ros.control.measured import MeasuredArm, NotFinite, SetpointHistory
+from spark_ros.control.modes import Mode, Outcome
+from spark_ros.control.motion import Motion
+from spark_ros.control.teleop import TeleopTarget, check_teleop
+from spark_ros.control.watchdog import Watchdog
+from spark_ros.robots.spec import RobotSpec
+
+__all__ = ["Gateway", "GatewayConfig"]
+
+_START_TOLERANCE = 0.01  # rad that a resting arm may read beyond a limit, from calibration and gravity
+
+
+class Gateway:
+    """Decides what the arm is told, tick by tick.
+
+    Call `on_joint_state`, `on_chunk` and `on_teleop` as messages arrive and `tick` at the configured rate, all from
+    one thread.
+    """
+
+    def __init__(self, spec: RobotSpec, config: GatewayConfig) -> None:
+        """Starts in `IDLE`, knowing nothing of the arm."""
+        self._spec = spec
+        self._config = config
+        self._motion = Motion(spec, config)
+        self._arm = MeasuredArm(spec, config)
+        longest = max(config.max_chunk_age_s, config.following_window_s) + config.max_chunk_ahead_s
+        self._history = SetpointHistory(int(2 * longest * config.rate_hz), len(spec.joint_names))
+        self._executor = ChunkExecutor(config.temporal_ensemble)
+        self._chunks = Watchdog(config.chunk_timeout_s)
+        self._teleop_target = TeleopTarget(spec, config)
+        self._operator = Watchdog(config.teleop_timeout_s)
+        self._teleop: TeleopInput | None = None
+        self._unfollowed_stamp: int | None = None  # of a chunk that no command has followed yet
+        self._mode = Mode.IDLE
+        self._reason = "just started"
+        self._released = False
+        self._engaged_at = 0.0
+        self._last_tick: tuple[float, int] | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """Who moves the arm."""
+        return self._mode
+
+    @property
+    def reason(self) -> str:
+        """Why the gateway is in this mode, for a person to read."""
+        return self._reason
+
+    def on_joint_state(self, joints: JointState, now: float) -> Outcome:
+        """Takes over the measured joints; arm and fingers may come in separate messages, in any order."""
+        try:
+            jump = self._arm.accept(joints, now, in_order=self._mode is not Mode.IDLE)
+        except NotFinite as error:
+            self._hold_if_active(str(error))
+            return Outcome(False, str(error))
+        except SparkError as error:
+            return Outcome(False, str(error))
+        if jump is not None and self._mode.is_active:
+            return self.stop(f"{jump}, faster than it can: check its encoder, its driver and for a second controller")
+        return Outcome(True, "")
+
+    def on_chunk(self, chunk: ActionChunk, now: float) -> Outcome:
+        """Takes over a policy's chunk in `POLICY`; drops an untimely one, holds on a broken one (see `chunk_check`)."""
+        if self._mode is not Mode.POLICY:
+            return Outcome(False, f"chunk ignored: the mode is {self._mode.value}, not {Mode.POLICY.value}")
+        now_ns = self._stamp_clock(now, chunk.stamp_ns)
+        setpoint = self._motion.setpoint.position
+        try:
+            chunk = check_content(chunk, self._spec)
+            check_timing(chunk, now_ns, self._executor.stamp_ns, self._config)
+            check_distance(chunk, now_ns, self._motion.as_value(chunk.kind, setpoint), self._spec, self._config)
+        except Untimely as error:
+            return Outcome(False, str(error))
+        except SparkError as error:
+            self.hold(str(error))
+            return Outcome(False, str(error))
+        joints, width = self._history.at(chunk.stamp_ns) or (setpoint, self._motion.width)
+        self._executor.accept(chunk, self._motion.as_value(chunk.kind, joints), width)
+        self._chunks.feed(now)
+        self._unfollowed_stamp = chunk.stamp_ns
+        return Outcome(True, "")
+
+    def on_teleop(self, teleop: TeleopInput, now: float) -> Outcome:
+        """Takes over an operator's input in `TELEOP`; holds on a broken one."""
+        if self._mode is not Mode.TELEOP:
+            return Outcome(False, f"operator ignored: the mode is {self._mode.value}, not {Mode.TELEOP.value}")
+        if self._teleop is not None and teleop.stamp_ns < self._teleop.stamp_ns:
+            return Outcome(False, "operator's input is older than the one before it: dropped")
+        try:
+            check_teleop(teleop)
+        except SparkError as error:
+            self.hold(str(error))
+            return Outcome(False, str(error))
+        self._teleop = teleop
+        self._operator.feed(now)
+        return Outcome(True, "")
+
+    def engage(self, mode: Mode, now: float) -> Outcome:
+        """Hands the arm to the operator or the policy.
+
+        From `IDLE` the setpoint starts at the measured joints. From `HOLD`, and when one takes over from the other,
+        it goes on from where it is. Either way the arm does not jump.
+        """
+        if self._mode is mode:
+            return Outcome(True, f"already in {mode.value}")
+        obstacle = self._obstacle(mode, now)
+        if obstacle is not None:
+            return Outcome(False, obstacle)
+        if self._mode is Mode.IDLE and self._arm.position is not None and self._arm.width is not None:
+            self._motion.start(self._arm.position, self._arm.width)
+            self._history.clear()
+        self._motion.forget_target()
+        self._executor.clear()
+        self._teleop_target.clear()
+        self._teleop = None
+        self._unfollowed_stamp = None
+        self._engaged_at = now
+        return self._enter(mode, f"{mode.value} engaged")
+
+    def hold(self, reason: str) -> Outcome:
+        """Brings the arm to rest and keeps it there."""
+        if self._mode.is_active:
+            return self._enter(Mode.HOLD, reason)
+        if self._mode is Mode.IDLE:
+            return Outcome(False, "nothing to hold: the gateway is idle and does not move the arm")
+        return Outcome(True, f"already in {self._mode.value}: {self._reason}")
+
+    def stop(self, reason: str) -> Outcome:
+        """Brings the arm to rest and latches `FAULT` until `reset`."""
+        if self._mode is Mode.FAULT:
+            return Outcome(True, f"already in {self._mode.value}: {self._reason}")
+        self._released = self._released or self._mode is Mode.IDLE  # an idle gateway has no setpoint to publish
+        return self._enter(Mode.FAULT, reason)
+
+    def reset(self) -> Outcome:
+        """Back to `IDLE` from `HOLD` or `FAULT`, once the arm rests; nothing is published from then on."""
+        if self._mode is Mode.IDLE:
+            return Outcome(True, "already idle")
+        if self._mode.is_active:
+            return Outcome(False, f"not while in {self._mode.value}: hold or stop first")
+        if not (self._released or self._motion.at_rest):
+            return Outcome(False, "the arm is still coming to rest: try again in a moment")
+        self._released = False
+        return self._enter(Mode.IDLE, "reset")
+
+    def tick(self, now: float, now_ns: int) -> Command | None:
+        """The command to send now; None where nothing must be sent."""
+        elapsed = self._advance_clocks(now, now_ns)
+        if self._mode.is_active:
+            self._check_streams(now, now_ns)
+        if self._mode is not Mode.IDLE:
+            self._check_arm(now)
+        if self._mode is Mode.IDLE or self._released:
+            return None
+        source_stamp_ns = None
+        try:
+            if self._mode is Mode.POLICY:
+                source_stamp_ns = self._follow_policy(now_ns, elapsed)
+            elif self._mode is Mode.TELEOP:
+                self._follow_operator(elapsed)
+        except SparkError as error:  # a target that the limiter refused; nothing has moved in this tick
+            self.hold(str(error))
+        if not self._mode.is_active:
+            self._motion.stop(elapsed)
+        setpoint, width = self._motion.setpoint, self._motion.width
+        self._history.append(now_ns, setpoint.position, width)
+        return Command(self._spec.joint_names, setpoint.position, setpoint.velocity, width, source_stamp_ns)
+
+    def _follow_policy(self, now_ns: int, elapsed: float) -> int | None:
+        """Follows the plan; the stamp of its chunk if this is the first step along it."""
+        target = self._executor.sample(now_ns)
+        if target is None:  # engaged, first chunk still to come
+            self._motion.stop(elapsed)
+            return None
+        self._motion.follow(target, elapsed)
+        stamp, self._unfollowed_stamp = self._unfollowed_stamp, None
+        return stamp
+
+    def _follow_operator(self, elapsed: float) -> None:
+        """Follows the operator's twist while the deadman is held, and rests where it is let go."""
+        teleop = self._teleop
+        if teleop is None or not teleop.deadman:
+            self._motion.stop(elapsed)
+            self._motion.forget_target()
+            self._teleop_target.clear()
+            return
+        pose, twist = self._teleop_target.step(teleop.twist, self._motion.tool, elapsed)
+        self._motion.follow_tool(pose, twist, elapsed)
+        self._motion.follow_width(teleop.gripper_width, elapsed)
+
+    def _advance_clocks(self, now: float, now_ns: int) -> float:
+        """Seconds since the last tick; holds where the two clocks disagree about them."""
+        last, self._last_tick = self._last_tick, (now, now_ns)
+        if last is None:
+            return self._config.period_s
+        elapsed, stamped = now - last[0], (now_ns - last[1]) * 1e-9
+        if elapsed < 0 or abs(stamped - elapsed) > self._config.clock_step_s:
+            self._history.clear()  # its stamps no longer mean anything
+            self._hold_if_active(
+                f"the clock jumped: stamps moved by {stamped:.2f} s while {elapsed:.2f} s passed; "
+                "check time synchronisation"
+            )
+        return max(elapsed, 0.0)
+
+    def _check_streams(self, now: float, now_ns: int) -> None:
+        """Holds where whoever moves the arm has gone silent."""
+        config = self._config
+        waiting = now - self._engaged_at <= config.start_timeout_s
+        if self._mode is Mode.TELEOP:
+            if self._teleop is None:
+                if not waiting:
+                    self.hold(
+                        f"no operator input within {config.start_timeout_s} s of engaging: is the device running?"
+                    )
+            elif self._operator.expired(now):
+                self.hold(f"operator's input stopped {self._operator.age(now):.2f} s ago: engage again when it is back")
+        elif self._executor.stamp_ns is None:
+            if not waiting:
+                self.hold(f"no usable chunk within {config.start_timeout_s} s of engaging: is the policy running?")
+        elif self._executor.exhausted_for(now_ns) > config.stall_grace_s:
+            self.hold("policy stalled: the last step of its last chunk is past; engage again when it runs")
+        elif self._chunks.expired(now):
+            self.hold(f"policy stalled: no chunk for {self._chunks.age(now):.2f} s; engage again when it runs")
+
+    def _check_arm(self, now: float) -> None:
+        """Stops where the arm is not heard of or not where it should be; then also ceases to publish, once at rest."""
+        config, measured = self._config, self._arm.position
+        stale = self._arm.stale(now)
+        if stale:
+            self._hold_if_active(f"joint states stopped {self._arm.age(now):.2f} s ago: check the arm's driver")
+        recent = round(config.following_window_s * config.rate_hz)
+        off = None if measured is None else self._history.off_track(measured, recent, config.following_error_rad)
+        if off is not None and not stale and self._mode.is_active:
+            joint = int(np.argmax(off))
+            self.stop(
+                f"{self._spec.joint_names[joint]} is {off[joint]:.2f} rad off its setpoint: "
+                "free the arm or check its driver, then reset"
+            )
+        if not self._mode.is_active and (stale or off is not None) and self._motion.at_rest and not self._released:
+            self._released = True
+            self._reason += "; no longer commanding the arm, reset before engaging"
+
+    def _obstacle(self, mode: Mode, now: float) -> str | None:
+        """Why the arm cannot be handed over now; None where it can."""
+        if not mode.is_active:
+            return f"cannot engage {mode.value}: choose {Mode.TELEOP.value} or {Mode.POLICY.value}"
+        if self._mode is Mode.FAULT or self._released:
+            return f"in {self._mode.value} ({self._reason}): reset first"
+        arm, limits = self._arm, self._spec.limits
+        if arm.position is None or arm.velocity is None or arm.stale(now):
+            return (
+                f"no joint state of {self._spec.name} within {self._config.joint_timeout_s} s: start the arm's driver"
+            )
+        if arm.width is None:
+            fingers = ", ".join(self._spec.gripper.joint_names)
+            return f"no joint state of the gripper ({fingers}) yet: start the gripper's driver"
+        if self._mode is not Mode.IDLE:
+            return None
+        if np.abs(arm.velocity).max() > self._config.engage_velocity:
+            return f"the arm is moving at {np.abs(arm.velocity).max():.2f} rad/s: wait until it rests"
+        beyond = np.maximum(limits.position_lower - arm.position, arm.position - limits.position_upper)
+        joint = int(np.argmax(beyond))
+        if beyond[joint] > _START_TOLERANCE:
+            return f"{self._spec.joint_names[joint]} is {beyond[joint]:.2f} rad beyond its limit: move it back by hand"
+        return None
+
+    def _hold_if_active(self, reason: str) -> None:
+        if self._mode.is_active:
+            self.hold(reason)
+
+    def _enter(self, mode: Mode, reason: str) -> Outcome:
+        self._mode, self._reason = mode, reason
+        return Outcome(True, reason)
+
+    def _stamp_clock(self, now: float, default_ns: int) -> int:
+        """The clock of the stamps at `now`, carried on from the last tick; `default_ns` before the first."""
+        if self._last_tick is None:
+            return default_ns
+        return self._last_tick[1] + round((now - self._last_tick[0]) * 1e9)

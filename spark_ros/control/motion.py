@@ -1,0 +1,106 @@
+"""From where the arm should be to what it is told: workspace, inverse kinematics, tool speed, joint limits, gripper.
+
+The same way down for an operator's target and for a policy's, so that neither can do what the other cannot.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spark_ros.contracts import ActionKind, FloatArray, Pose
+from spark_ros.control.config import GatewayConfig
+from spark_ros.control.executor import Target
+from spark_ros.control.gripper import WidthLimiter
+from spark_ros.control.limiter import JointSetpoint, Limiter
+from spark_ros.robots.kinematics import Kinematics
+from spark_ros.robots.pose import vector_from_pose
+from spark_ros.robots.spec import RobotSpec
+
+_IK_ITERATIONS = 10  # a moving target is reached in two or three; more only delays the tick where it is out of reach
+
+
+class Motion:
+    """Holds the arm's present setpoint and moves it towards targets; times are seconds since the last step."""
+
+    def __init__(self, spec: RobotSpec, config: GatewayConfig) -> None:
+        """Call `start` before the first step."""
+        self._spec = spec
+        self._kinematics = Kinematics(spec)
+        self._limiter = Limiter(spec, config, self._cap_tool_speed)
+        self._gripper = WidthLimiter(spec.gripper, config.period_s)
+        self._reference = spec.home  # joints of the last target: where the next inverse kinematics starts
+
+    @property
+    def setpoint(self) -> JointSetpoint:
+        """What the arm is told."""
+        return self._limiter.setpoint
+
+    @property
+    def width(self) -> float:
+        """What the gripper is told, m."""
+        return self._gripper.width
+
+    @property
+    def at_rest(self) -> bool:
+        """True where the setpoint does not move."""
+        return self._limiter.at_rest
+
+    @property
+    def tool(self) -> Pose:
+        """Tool pose of the present setpoint."""
+        return self._kinematics.forward(self.setpoint.position)
+
+    def start(self, position: FloatArray, width: float) -> None:
+        """Starts over, at rest, at these joints (J,), rad, and this opening, m."""
+        self._limiter.reset(position)
+        self._gripper.reset(width)
+        self.forget_target()
+
+    def forget_target(self) -> None:
+        """The next target has nothing to do with the last one."""
+        self._reference = self.setpoint.position
+
+    def stop(self, elapsed_s: float) -> None:
+        """Brakes the arm within its limits; the gripper keeps its setpoint, and with it what it holds."""
+        self._limiter.stop(elapsed_s)
+
+    def follow(self, target: Target, elapsed_s: float) -> None:
+        """Moves arm and gripper towards a target, the tool no further than the workspace.
+
+        Raises:
+            SparkError: The target is not finite.
+        """
+        if target.kind is ActionKind.JOINT_POSITION:
+            tool, twist = self._kinematics.forward(target.value), np.zeros(6)
+        else:
+            tool, twist = Pose(target.value[:3], target.value[3:]), target.rate
+        inside = self._spec.workspace.clamp(tool.position)
+        free = inside == tool.position
+        if target.kind is ActionKind.JOINT_POSITION and free.all():
+            self._reference = target.value
+            self._limiter.track(target.value, target.rate, elapsed_s)
+        else:
+            twist = np.concatenate([np.where(free, twist[:3], 0.0), twist[3:]])
+            self.follow_tool(Pose(inside, tool.quaternion), twist, elapsed_s)
+        self.follow_width(target.gripper_width, elapsed_s)
+
+    def follow_tool(self, pose: Pose, twist: FloatArray, elapsed_s: float) -> None:
+        """Moves the arm towards a tool pose that itself moves with this twist (6,)."""
+        self._reference, _ = self._kinematics.solve(pose, self._reference, max_iterations=_IK_ITERATIONS)
+        velocity = self._kinematics.joint_velocity(self._reference, twist)
+        self._limiter.track(self._reference, velocity, elapsed_s)
+
+    def follow_width(self, width: float, elapsed_s: float) -> None:
+        """Moves the gripper towards an opening, m."""
+        self._gripper.track(width, elapsed_s)
+
+    def as_value(self, kind: ActionKind, joints: FloatArray) -> FloatArray:
+        """Joints (J,) as an action of this kind writes them."""
+        return joints if kind is ActionKind.JOINT_POSITION else vector_from_pose(self._kinematics.forward(joints))
+
+    def _cap_tool_speed(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
+        """The joint velocity, scaled down where it would move the tool faster than the arm's tool speeds."""
+        vx, vy, vz, wx, wy, wz = (self._kinematics.jacobian(position) @ velocity).tolist()
+        linear = (vx * vx + vy * vy + vz * vz) ** 0.5 / self._spec.ee_max_linear_speed
+        angular = (wx * wx + wy * wy + wz * wz) ** 0.5 / self._spec.ee_max_angular_speed
+        return velocity / max(1.0, linear, angular)

@@ -1,0 +1,74 @@
+"""Turns an operator's twist into a tool target that starts at the arm and never runs away from it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from spark_ros.contracts import FloatArray, Pose, SparkError, TeleopInput
+from spark_ros.control.config import GatewayConfig
+from spark_ros.robots.pose import multiply_quaternions, pose_distance, quaternion_from_rotvec, slerp
+from spark_ros.robots.spec import RobotSpec
+
+
+def check_teleop(teleop: TeleopInput) -> None:
+    """Passes where the input can be followed.
+
+    Raises:
+        SparkError: The twist has another length, or something is not finite.
+    """
+    twist = np.asarray(teleop.twist)
+    if twist.shape != (6,):
+        raise SparkError(f"teleoperation twist has shape {twist.shape}: expected 6 numbers, vx vy vz wx wy wz")
+    if not (np.all(np.isfinite(twist)) and math.isfinite(teleop.gripper_width)):
+        raise SparkError("teleoperation input carries values that are not finite: check the operator's device")
+
+
+class TeleopTarget:
+    """Integrates twists in the base frame, within the arm's tool speeds and workspace."""
+
+    def __init__(self, spec: RobotSpec, config: GatewayConfig) -> None:
+        """Call `start` before the first step."""
+        self._spec = spec
+        self._config = config
+        self._pose: Pose | None = None
+
+    def clear(self) -> None:
+        """Forgets the target; the next step starts at the arm."""
+        self._pose = None
+
+    def step(self, twist: FloatArray, present: Pose, elapsed_s: float) -> tuple[Pose, FloatArray]:
+        """Moves the target on.
+
+        Args:
+            twist: (6,) wanted tool velocity in the base frame; clamped to the arm's tool speeds.
+            present: The present setpoint of the tool.
+            elapsed_s: Time since the last step.
+
+        Returns:
+            The target and the twist (6,) that it really moves with.
+        """
+        start = self._pose or present
+        linear = _shortened(np.asarray(twist[:3], dtype=np.float64), self._spec.ee_max_linear_speed)
+        angular = _shortened(np.asarray(twist[3:], dtype=np.float64), self._spec.ee_max_angular_speed)
+        # A tool that is outside of the workspace may come in at its own pace, but goes no further out.
+        box = self._spec.workspace
+        lower, upper = np.minimum(box.lower, start.position), np.maximum(box.upper, start.position)
+        position = np.clip(start.position + linear * elapsed_s, lower, upper)
+        quaternion = multiply_quaternions(quaternion_from_rotvec(angular * elapsed_s), start.quaternion)
+        metres, radians = pose_distance(Pose(position, quaternion), present)
+        if metres > self._config.teleop_leash_m:
+            position = present.position + (position - present.position) * (self._config.teleop_leash_m / metres)
+        if radians > self._config.teleop_leash_rad:
+            quaternion = slerp(present.quaternion, quaternion, self._config.teleop_leash_rad / radians)
+            angular = np.zeros(3)
+        if elapsed_s > 0:
+            linear = (position - start.position) / elapsed_s
+        self._pose = Pose(position, quaternion / np.linalg.norm(quaternion))
+        return self._pose, np.concatenate([linear, angular])
+
+
+def _shortened(vector: FloatArray, longest: float) -> FloatArray:
+    length = float(np.linalg.norm(vector))
+    return vector if length <= longest else vector * (longest / length)
