@@ -12,6 +12,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -20,6 +21,7 @@ from spark_ros.contracts import SparkError
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level
 from spark_ros.nodes.parameters import Defaults, Parameters
 
+RCLError = rclpy_implementation.RCLError
 COMPLAINT_PERIOD_S = 1.0
 COMPLAINT_SHOWN_S = 3.0  # in /diagnostics, which are read at 1 Hz
 
@@ -45,6 +47,7 @@ class ManagedNode(LifecycleNode):
         self._complaint = ("", float("-inf"))
         self._complained: dict[str, float] = {}
         self._diagnostics = Diagnostics(self, self._report)
+        self._survive_impossible_transitions()
 
     # --- hooks ---------------------------------------------------------------------------------------------------
 
@@ -73,9 +76,9 @@ class ManagedNode(LifecycleNode):
         return publisher
 
     def subscribe(
-        self, message_type: type, topic: str, handler: Callable[..., None], qos: QoSProfile, *, raw: bool = False
+        self, message_type: type, topic: str, handler: Callable[[Any], None], qos: QoSProfile, **options: Any
     ) -> None:
-        """A subscription; `handler` may refuse a message by raising `SparkError`."""
+        """A subscription; `handler` may refuse a message by raising `SparkError`; options as for rclpy."""
 
         def receive(message: Any) -> None:
             try:
@@ -83,7 +86,7 @@ class ManagedNode(LifecycleNode):
             except SparkError as error:
                 self.complain(str(error))
 
-        subscription = self.create_subscription(message_type, topic, receive, qos, raw=raw)
+        subscription = self.create_subscription(message_type, topic, receive, qos, **options)
         self._undo.append(lambda: self.destroy_subscription(subscription))
 
     def every(self, period_s: float, action: Callable[[], None]) -> None:
@@ -143,6 +146,22 @@ class ManagedNode(LifecycleNode):
         """End of the process: shut down from whatever state, see `run`."""
         if self._state_machine.current_state[1] in ("unconfigured", "inactive", "active"):
             self.trigger_shutdown()
+
+    def _survive_impossible_transitions(self) -> None:
+        """In rclpy a request that does not fit the state (deactivate an inactive node) raises and ends the process."""
+        change_state = self._service_change_state.callback
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return change_state(request, response)
+            except RCLError:
+                state = self._state_machine.current_state[1]
+                wanted = request.transition.label or request.transition.id
+                self.get_logger().error(f"{self.get_name()} is {state}: transition {wanted} is not possible from there")
+                response.success = False
+                return response
+
+        self._service_change_state.callback = answer
 
     def _halt(self) -> None:
         if self.active:

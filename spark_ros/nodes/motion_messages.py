@@ -159,7 +159,7 @@ def messages_from_teleop(teleop: TeleopInput, spec: RobotSpec) -> tuple[TwistSta
 def _check_frame(received: Header, spec: RobotSpec) -> None:
     if received.frame_id != spec.base_frame:
         raise SparkError(
-            f"motion in frame '{received.frame_id}' arrived, expected the base frame '{spec.base_frame}' of {spec.name}: "
+            f"motion in frame '{received.frame_id}' arrived, expected '{spec.base_frame}', the base of {spec.name}: "
             "transform it before sending"
         )
 

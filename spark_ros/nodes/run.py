@@ -82,7 +82,7 @@ class _Spinner:
         name, logger = self._node.get_name(), self._node.get_logger()
         if self._thread.is_alive():
             logger.fatal(
-                f"a callback of {name} has not returned for {JOIN_S:.0f} s; the process ends without closing it"
+                f"a callback of {name} has not returned for {JOIN_S:.0f} s; it ends without being closed"
             )
             return FAILED
         try:

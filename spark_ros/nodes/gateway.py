@@ -1,0 +1,222 @@
+"""Gateway node: the only publisher of the arm's commands. What it decides is decided by `control.gateway.Gateway`.
+
+It runs on an executor of its own (see `run`), because a starved timer is a jerk of the arm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from geometry_msgs.msg import TwistStamped
+from sensor_msgs.msg import JointState, Joy, TimeReference
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+
+from spark_ros import topics
+from spark_ros.contracts import ActionChunk
+from spark_ros.control.gateway import Gateway, GatewayConfig
+from spark_ros.control.modes import Mode, Outcome
+from spark_ros.nodes.diagnostics import Health, Level, Rate
+from spark_ros.nodes.lifecycle import ManagedNode
+from spark_ros.nodes.messages import joints_from_message
+from spark_ros.nodes.motion_messages import (
+    chunk_from_ee_message,
+    chunk_from_joint_message,
+    setpoint_message,
+    teleop_from_messages,
+    trace_message,
+    vendor_messages,
+)
+from spark_ros.nodes.qos import LATCHED, NEWEST, SENSOR, STREAM
+from spark_ros.nodes.run import run
+from spark_ros.robots.spec import load_robot
+from spark_ros.runtime.latency import LatencyTrace
+
+STOP_S = 2.0  # longest braking: 2.6 rad/s at a tenth of the FR3's acceleration
+_OFF = -1.0  # temporal_ensemble when there is none: a ROS parameter cannot be None
+
+DEFAULTS = {
+    "robot": ("fr3", "arm, by name or YAML path: limits, frames and the driver's topics"),
+    **{
+        "control_rate_hz" if field.name == "rate_hz" else field.name: (
+            _OFF if field.default is None else field.default,
+            "see config/gateway.yaml",
+        )
+        for field in fields(GatewayConfig)
+    },
+}
+
+
+class GatewayNode(ManagedNode):
+    """The node; the services of `topics` engage, hold, stop and reset it."""
+
+    def __init__(self) -> None:
+        super().__init__("gateway", DEFAULTS)
+        self._core: Gateway | None = None
+        self._joy: tuple[Joy, float] | None = None
+        self._mode: Mode | None = None
+        self._ticks = Rate()
+        self._lateness, self._latency = LatencyTrace(), LatencyTrace()
+        self._last_tick = 0.0
+
+    def setup(self) -> None:
+        """Make the core; every topic and service."""
+        values = {field.name: self.params[_parameter(field.name)] for field in fields(GatewayConfig)}
+        if values["temporal_ensemble"] == _OFF:
+            values["temporal_ensemble"] = None
+        self._config = GatewayConfig(**values)
+        self._spec = load_robot(self.params["robot"])
+        self._core = Gateway(self._spec, self._config)
+        self._mode = None
+        vendor = self._spec.vendor
+        self._arm = self.advertise(Float64MultiArray, vendor.arm_command_topic, NEWEST)
+        self._gripper = self.advertise(Float64MultiArray, vendor.gripper_command_topic, NEWEST)
+        self._setpoint = self.advertise(JointState, topics.GATEWAY_SETPOINT, STREAM)
+        self._trace = self.advertise(TimeReference, topics.GATEWAY_TRACE, STREAM)
+        self._mode_topic = self.advertise(String, topics.GATEWAY_MODE, LATCHED)
+        self.subscribe(JointState, topics.JOINT_STATES, self._on_joints, SENSOR)
+        self.subscribe(MultiDOFJointTrajectory, topics.EE_CHUNK, self._on_ee_chunk, NEWEST)
+        self.subscribe(JointTrajectory, topics.JOINT_CHUNK, self._on_joint_chunk, NEWEST)
+        self.subscribe(Joy, topics.TELEOP_JOY, self._on_joy, SENSOR)
+        self.subscribe(TwistStamped, topics.TELEOP_TWIST, self._on_twist, SENSOR)
+        core = self._core
+        for name, action in (
+            (topics.GATEWAY_ENGAGE_POLICY, lambda: self._engage(Mode.POLICY)),
+            (topics.GATEWAY_ENGAGE_TELEOP, lambda: self._engage(Mode.TELEOP)),
+            (topics.GATEWAY_HOLD, lambda: core.hold("asked to hold")),
+            (topics.GATEWAY_STOP, lambda: core.stop("asked to stop")),
+            (topics.GATEWAY_RESET, core.reset),
+        ):
+            self.serve(Trigger, name, lambda _, response, action=action: self._answer(action, response))
+        self.every(self._config.period_s, self._tick)
+        self._announce()
+
+    def halt(self) -> None:
+        """Brake, then fall silent."""
+        assert self._core is not None
+        self._core.hold("the gateway is being deactivated")
+        deadline = time.monotonic() + STOP_S
+        while self._send() and time.monotonic() < deadline:
+            time.sleep(self._config.period_s)
+        self._announce()
+
+    def teardown(self) -> None:
+        """Forget the arm."""
+        self._core = None
+        self._joy = None
+
+    def health(self) -> Health:
+        """Mode, reason, timing."""
+        if self._core is None:
+            return Health(Level.OK, "unconfigured")
+        mode = self._core.mode
+        level = {Mode.FAULT: Level.ERROR, Mode.HOLD: Level.WARN}.get(mode, Level.OK)
+        values = {
+            "mode": mode.value,
+            "reason": self._core.reason,
+            "tick Hz": self._ticks.hz(),
+            **{f"tick late {name} ms": value for name, value in self._lateness.summary_ms().items()},
+            **{f"capture to command {name} ms": value for name, value in self._latency.summary_ms().items()},
+        }
+        return Health(level, f"{mode.value}: {self._core.reason}", values)
+
+    def _tick(self) -> None:
+        if not self.active:
+            return
+        now = time.monotonic()
+        if self._ticks.silent_s() < 1.0:
+            self._lateness.add(max(0.0, now - self._last_tick - self._config.period_s))
+        self._last_tick = now
+        self._ticks.tick()
+        self._send()
+        self._announce()
+
+    def _send(self) -> bool:
+        """One tick of the core; whether it commanded motion."""
+        assert self._core is not None
+        stamp = self.get_clock().now().nanoseconds
+        command = self._core.tick(time.monotonic(), stamp)
+        if command is None:
+            return False
+        arm, gripper = vendor_messages(command, self._spec)
+        self._arm.publish(arm)
+        self._gripper.publish(gripper)
+        self._setpoint.publish(setpoint_message(command, self._spec, stamp))
+        trace = trace_message(command, stamp)
+        if trace is not None:
+            self._trace.publish(trace)
+            self._latency.add((stamp - command.source_stamp_ns) * 1e-9)
+        return bool(abs(command.velocity).max() > 0.0)
+
+    def _announce(self) -> None:
+        """Publish and log the mode when it has changed."""
+        assert self._core is not None
+        if self._core.mode is self._mode:
+            return
+        self._mode = self._core.mode
+        self._mode_topic.publish(String(data=self._mode.value))
+        sentence = f"{self._mode.value}: {self._core.reason}"
+        if self._mode is Mode.FAULT:
+            self.get_logger().error(sentence)
+        else:
+            self.get_logger().info(sentence)
+
+    def _on_joints(self, message: JointState) -> None:
+        assert self._core is not None
+        self._check(self._core.on_joint_state(joints_from_message(message), time.monotonic()))
+
+    def _on_ee_chunk(self, message: MultiDOFJointTrajectory) -> None:
+        self._on_chunk(chunk_from_ee_message(message, self._spec))
+
+    def _on_joint_chunk(self, message: JointTrajectory) -> None:
+        self._on_chunk(chunk_from_joint_message(message, self._spec))
+
+    def _on_chunk(self, chunk: ActionChunk) -> None:
+        assert self._core is not None
+        if self._core.mode is Mode.POLICY:  # elsewhere the policy thinks aloud, which nobody needs to hear of
+            self._check(self._core.on_chunk(chunk, time.monotonic()))
+
+    def _on_joy(self, message: Joy) -> None:
+        self._joy = (message, time.monotonic())
+
+    def _on_twist(self, message: TwistStamped) -> None:
+        assert self._core is not None
+        now = time.monotonic()
+        # The deadman travels on the joystick's topic and expires with it.
+        fresh = self._joy is not None and now - self._joy[1] <= self._config.teleop_timeout_s
+        joy = self._joy[0] if self._joy is not None and fresh else None
+        if self._core.mode is Mode.TELEOP or joy is not None:
+            self._check(self._core.on_teleop(teleop_from_messages(message, joy, self._spec), now))
+
+    def _check(self, outcome: Outcome) -> None:
+        if not outcome.ok:
+            self.complain(outcome.message)
+
+    def _engage(self, mode: Mode) -> Outcome:
+        assert self._core is not None
+        if not self.active:
+            return Outcome(False, "the gateway is not active: activate it first (the lifecycle manager does)")
+        return self._core.engage(mode, time.monotonic())
+
+    def _answer(self, action: Callable[[], Outcome], response: Any) -> Any:
+        outcome = action()
+        self._announce()
+        response.success, response.message = outcome.ok, outcome.message
+        return response
+
+
+def _parameter(field: str) -> str:
+    return "control_rate_hz" if field == "rate_hz" else field
+
+
+def main() -> int:
+    """Entry point of the executable `gateway`."""
+    return run(GatewayNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
