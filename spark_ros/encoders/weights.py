@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from spark_ros.contracts import SparkError
+from spark_ros.data.dataset_folder import file_sha256
 from spark_ros.encoders.vit import (
     ViT,
     ViTConfig,
@@ -100,15 +101,6 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spark_ros"
 
 
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _from_huggingface_layout(path: Path) -> Weights:
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
@@ -132,7 +124,7 @@ def _from_huggingface_layout(path: Path) -> Weights:
             f"{wanted.get(name)}; use one in Hugging Face's Dinov2Model layout with a plain MLP"
         )
     notice = f"Encoder weights from {file.name}, SHA-256 below; see the licence of the checkpoint you supplied."
-    return Weights({name: value.float() for name, value in tensors.items()}, config, sha256_of(file), notice)
+    return Weights({name: value.float() for name, value in tensors.items()}, config, file_sha256(file), notice)
 
 
 def _config_of(published: dict[str, Tensor], settings: dict[str, object], file: Path) -> ViTConfig:

@@ -1,0 +1,73 @@
+"""Recorded inputs and the outputs they must give: how a session proves itself before it may move anything.
+
+The chain is recorded link by link, so a failure names the link: images to tokens (encoder session), joints to
+proprioception (kinematics), tokens and proprioception to actions (policy session), actions to chunk (kinematics).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spark_ros.contracts import FloatArray, ImageArray, SparkError, TokenArray
+
+
+@dataclass(frozen=True)
+class Golden:
+    """N recorded observations and what became of them.
+
+    Attributes:
+        images: By camera (N, S, S, 3) uint8, already brought to the encoder's size.
+        tokens: By camera (N, K, D) float32.
+        joint_names: Arm and finger joints.
+        joint_position: (N, J') rad, or m for fingers.
+        proprioception: (N, P) float32.
+        actions: (N, H, A) float32.
+        chunk_values: (N, H, J) or (N, H, 7), see `contracts.ActionChunk`.
+        chunk_width: (N, H) m.
+    """
+
+    images: Mapping[str, ImageArray]
+    tokens: Mapping[str, TokenArray]
+    joint_names: tuple[str, ...]
+    joint_position: FloatArray
+    proprioception: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    chunk_values: FloatArray
+    chunk_width: FloatArray
+
+
+_PLAIN = ("joint_position", "proprioception", "actions", "chunk_values", "chunk_width")
+
+
+def write_golden(path: Path, golden: Golden) -> None:
+    """Write a compressed ``.npz`` of plain arrays."""
+    arrays: dict[str, NDArray[np.generic]] = {name: getattr(golden, name) for name in _PLAIN}
+    arrays["joint_names"] = np.array(golden.joint_names)
+    for camera in golden.images:
+        arrays[f"images/{camera}"] = golden.images[camera]
+        arrays[f"tokens/{camera}"] = golden.tokens[camera]
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def read_golden(path: Path, cameras: tuple[str, ...]) -> Golden:
+    """The inverse of `write_golden`; nothing in the file is ever executed.
+
+    Raises:
+        SparkError: An array is missing or the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Golden(
+                {camera: file[f"images/{camera}"] for camera in cameras},
+                {camera: file[f"tokens/{camera}"] for camera in cameras},
+                tuple(str(name) for name in file["joint_names"]),
+                **{name: file[name] for name in _PLAIN},
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise SparkError(f"{path} is not a readable self-test ({error}): export the bundle again") from error
