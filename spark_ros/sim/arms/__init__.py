@@ -1,0 +1,1 @@
+"""One file per simulated arm: its MuJoCo model, brought to the names of its `RobotSpec`."""

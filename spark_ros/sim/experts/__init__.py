@@ -1,0 +1,1 @@
+"""One file per task: a scripted operator who solves it from any state."""

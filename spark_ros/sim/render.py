@@ -1,0 +1,126 @@
+"""Draws a world's snapshots, off screen, with MuJoCo's OpenGL renderer.
+
+MuJoCo's own `Renderer` fixes the graphics backend when `mujoco` is first imported and fails there without one; this
+one opens it on the first picture, so that everything but pictures works on a machine without graphics libraries.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import mujoco
+import numpy as np
+
+from spark_ros.contracts import ImageArray, SparkError
+
+if TYPE_CHECKING:
+    from spark_ros.sim.world import Snapshot, World
+
+NO_GRAPHICS = (
+    "cannot open off-screen graphics ({reason}): on Debian or Ubuntu run "
+    "`apt-get install -y libegl1 libegl-mesa0 libgl1-mesa-dri`"
+)
+
+
+class Renderer:
+    """Pictures of one world, all drawn in one thread: the one that asks for the first."""
+
+    def __init__(self, world: World, image_size: int | None = None) -> None:
+        """Opens nothing yet.
+
+        Args:
+            world: Whose snapshots to draw; only its model and cameras are used, so it may be stepped meanwhile.
+            image_size: Height and width in pixels; the world's by default.
+        """
+        self._model = world.model
+        self._cameras = {name: world.model.camera(name).id for name in world.camera_names}
+        size = image_size or world.image_size
+        self._rect = mujoco.MjrRect(0, 0, size, size)
+        self._thread: int | None = None
+        self._gl: Any = None
+
+    def render(self, snapshot: Snapshot, camera: str) -> ImageArray:
+        """(H, W, 3) RGB.
+
+        Raises:
+            SparkError: There is no such camera, no graphics library, or another thread than before asks.
+        """
+        if camera not in self._cameras:
+            raise SparkError(f"unknown camera '{camera}': this world has {', '.join(self._cameras)}")
+        self._open()
+        model, data = self._model, self._data
+        data.qpos[:] = snapshot.qpos
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_camlight(model, data)
+        self._view.fixedcamid = self._cameras[camera]
+        mujoco.mjv_updateScene(model, data, self._option, None, self._view, mujoco.mjtCatBit.mjCAT_ALL, self._scene)
+        self._gl.make_current()
+        mujoco.mjr_render(self._rect, self._scene, self._context)
+        image = np.empty((self._rect.height, self._rect.width, 3), np.uint8)
+        mujoco.mjr_readPixels(image, None, self._rect, self._context)
+        return image[::-1].copy()  # OpenGL counts rows from the bottom
+
+    def close(self) -> None:
+        """Frees the graphics; only from the thread that rendered. Harmless if nothing was ever drawn."""
+        if self._gl is None:
+            return
+        self._gl.make_current()
+        self._context.free()
+        self._gl.free()
+        self._gl = None
+        atexit.unregister(self._at_exit)
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        if self._thread not in (None, threading.get_ident()):
+            raise SparkError("a renderer was used by two threads: make one Renderer in each thread that draws")
+        if self._gl is not None:
+            return
+        self._gl = _open_graphics(self._rect.width, self._rect.height)
+        self._thread = threading.get_ident()
+        self._gl.make_current()
+        self._data = mujoco.MjData(self._model)
+        self._scene = mujoco.MjvScene(self._model, maxgeom=1000)
+        self._option = mujoco.MjvOption()
+        self._view = mujoco.MjvCamera()
+        self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        # A context that is still open when the EGL display goes down at exit complains on stderr.
+        self._at_exit = _closer(weakref.ref(self))
+        atexit.register(self._at_exit)
+
+
+def _closer(renderer: weakref.ref[Renderer]) -> Any:
+    def close() -> None:
+        alive = renderer()
+        if alive is not None and alive._thread == threading.get_ident():
+            alive.close()
+
+    return close
+
+
+def _open_graphics(width: int, height: int) -> Any:
+    """An OpenGL context: EGL, or what the environment variable MUJOCO_GL asks for."""
+    backend = os.environ.get("MUJOCO_GL", "egl").lower()
+    try:
+        if backend == "osmesa":
+            from mujoco.osmesa import GLContext
+        elif backend == "glfw":
+            from mujoco.glfw import GLContext
+        else:
+            from mujoco.egl import GLContext
+        return GLContext(width, height)
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:
+        # PyOpenGL reports a missing library as an AttributeError on None.
+        raise SparkError(NO_GRAPHICS.format(reason=str(error).split("\n")[0])) from error

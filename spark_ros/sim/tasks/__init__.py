@@ -1,0 +1,1 @@
+"""One file per task: its objects, its random start and what counts as success."""
