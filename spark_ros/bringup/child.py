@@ -1,0 +1,37 @@
+"""Runs one node and takes it down when its supervisor is gone: ``python -m spark_ros.bringup.child FD MODULE ...``.
+
+Nobody else can do that for a supervisor that was SIGKILLed. The supervisor holds the writing end of a pipe
+and this process the reading end, so the end of the file is the supervisor's end, whatever caused it; unlike
+PR_SET_PDEATHSIG it does not fire when only the *thread* that started the node ends.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+
+GRACE_S = 8.0  # a recorder closes its episode and a gateway ramps down in well under that
+
+
+def _follow_supervisor(pipe: int) -> None:
+    while os.read(pipe, 1):  # nothing is ever written; returns at end of file
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(GRACE_S)
+    os.killpg(0, signal.SIGKILL)  # with whatever the node started
+
+
+def main() -> None:
+    """Start the watcher, then do what the installed executable of that module does."""
+    pipe, module = int(sys.argv[1]), sys.argv[2]
+    threading.Thread(target=_follow_supervisor, args=(pipe,), daemon=True).start()
+    sys.argv = [module, *sys.argv[3:]]
+    sys.exit(importlib.import_module(module).main())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The environment a node starts in: transport, discovery, and the repair of leaked variables."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import spark_ros
+from spark_ros.shares import config_file
+
+SHARED_MEMORY_PROFILE = "fastdds_shm.xml"
+# The ROS 2 wheels re-execute Python once with this guard and their library path; both leak to every child.
+WHEELS_GUARD = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
+
+
+def transport_environment(*, local_only: bool) -> dict[str, str]:
+    """What every graph of ours sets for its nodes, under `ros2 launch` and under `spark-ros up` alike.
+
+    Args:
+        local_only: Keep discovery on this machine. A simulated arm listens and answers under the names of
+            a real one, so a simulation must never meet the robot next door.
+    """
+    profile = str(config_file(SHARED_MEMORY_PROFILE))
+    variables = {
+        # A 640x480 frame does not fit Fast DDS's default shared-memory segment and is lost under best effort.
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,  # read up to Jazzy
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,  # read from Kilted on
+    }
+    if local_only:
+        variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    return variables
+
+
+def child_environment(
+    overrides: Mapping[str, str] | None = None, *, domain_id: int, local_only: bool
+) -> dict[str, str]:
+    """The complete environment of a node started by the supervisor.
+
+    Args:
+        overrides: Variables of the caller's choice; they win over everything here.
+        domain_id: ROS domain.
+        local_only: See `transport_environment`.
+    """
+    environment = dict(os.environ)
+    for name, value in transport_environment(local_only=local_only).items():
+        environment.setdefault(name, value)
+    environment["ROS_DOMAIN_ID"] = str(domain_id)
+    environment["PYTHONUNBUFFERED"] = "1"  # a node's last words must reach its log
+    environment["PYTHONPATH"] = _joined(Path(spark_ros.__file__).resolve().parents[1], environment.get("PYTHONPATH"))
+    # The wheels do not announce themselves to ament; under an apt ROS the prefix is listed already.
+    if (Path(sys.prefix) / "share" / "ament_index").is_dir():
+        environment["AMENT_PREFIX_PATH"] = _joined(sys.prefix, environment.get("AMENT_PREFIX_PATH"))
+    library_path = environment.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    if WHEELS_GUARD in environment and str(Path(sys.prefix) / "lib") not in library_path:
+        del environment[WHEELS_GUARD]  # set by another environment's Python: let the child find its own libraries
+    environment.update(overrides or {})
+    return environment
+
+
+def _joined(first: str | Path, rest: str | None) -> str:
+    parts = [part for part in (rest or "").split(os.pathsep) if part]
+    return os.pathsep.join([str(first), *(part for part in parts if part != str(first))])

@@ -1,0 +1,200 @@
+"""The graphs a user can start: manipulation, teleop and sim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from spark_ros.bringup.graph import Argument, Graph, GraphNode, ParameterValue, Stage
+from spark_ros.contracts import SparkError
+from spark_ros.robots.spec import robot_names
+from spark_ros.shares import bundle_directory, config_file
+
+_YES_NO = ("true", "false")
+_STAGES = {"lifecycle_manager": Stage.MANAGER, "sim_arm": Stage.PLANT}
+
+_ROBOT = Argument("robot", "fr3", "Arm to drive: a file of spark_ros/robots/specs.", robot_names())
+_SIM = Argument(
+    "sim",
+    "false",
+    "Start a simulated arm with cameras instead of expecting the drivers of a real one; discovery then stays on this "
+    "machine.",
+    _YES_NO,
+)
+_TASK = Argument("task", "lift", "Task of the simulated world, and the task text that recordings carry.")
+_SEED = Argument("seed", "0", "Seed of the simulated world: the same seed lays out the same scene.")
+_CAMERAS = Argument("cameras", "front,wrist", "Cameras by name, separated by commas: /camera/<name>/color/image_raw.")
+_FOLDER = Argument("folder", "demos", "Folder that recorded episodes are added to.")
+_PARAMS = Argument(
+    "params_file",
+    "none",
+    "YAML file with parameters that win over config/ and over every argument here; none for none.",
+)
+_DOMAIN = Argument(
+    "domain",
+    "environment",
+    "ROS domain: a number, auto for one on which nothing runs, or environment for ROS_DOMAIN_ID.",
+)
+
+
+def graph(name: str) -> Graph:
+    """A graph by name.
+
+    Raises:
+        SparkError: There is no graph of that name.
+    """
+    if name not in GRAPHS:
+        raise SparkError(f"no graph '{name}': choose one of {', '.join(GRAPHS)}")
+    return GRAPHS[name]
+
+
+def _manipulation(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
+    make = _Maker(settings)
+    bundle = str(bundle_directory(settings["bundle"]))
+    nodes = make.simulation()
+    driving: dict[str, dict[str, ParameterValue]] = {
+        "perception": {"bundle": bundle},
+        "policy": {"bundle": bundle},
+        "gateway": {"robot": settings["robot"]},
+    }
+    if settings["composed"] == "true":
+        nodes.append(make.process("composed", driving))
+    else:
+        nodes += [make.node(name, **parameters) for name, parameters in driving.items()]
+    managed = list(driving)
+    if settings["record"] == "true":
+        nodes.append(make.recorder("policy"))
+        managed.append("recorder")
+    nodes.append(make.manager(managed, settings["auto_engage"] == "true"))
+    return tuple(nodes)
+
+
+def _teleop(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
+    if settings["operator"] == "expert" and settings["sim"] != "true":
+        raise SparkError("operator:=expert knows the simulated world only: add sim:=true, or choose operator:=human")
+    make = _Maker(settings)
+    nodes = make.simulation()
+    nodes += [make.node("gateway", robot=settings["robot"]), make.recorder(settings["operator"])]
+    if settings["operator"] == "expert":
+        nodes.append(make.node("expert", task=settings["task"]))
+    nodes.append(make.manager(["gateway", "recorder"], auto_engage=False))
+    return tuple(nodes)
+
+
+def _sim(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
+    return tuple(_Maker({**settings, "sim": "true"}).simulation())
+
+
+GRAPHS: dict[str, Graph] = {
+    graph.name: graph
+    for graph in (
+        Graph(
+            "manipulation",
+            "A bundle moves the arm: perception, policy and gateway, on a real or a simulated arm.",
+            (
+                _ROBOT,
+                _SIM,
+                Argument("bundle", "fr3_lift", "Trained bundle: the name of a folder in models/, or a path."),
+                _TASK,
+                _SEED,
+                _CAMERAS,
+                Argument(
+                    "auto_engage", "false", "Let the policy move the arm as soon as all nodes are ready.", _YES_NO
+                ),
+                Argument("composed", "false", "Run perception, policy and gateway in one process.", _YES_NO),
+                Argument("record", "false", "Start the recorder too; its services begin and end an episode.", _YES_NO),
+                _FOLDER,
+                _PARAMS,
+                _DOMAIN,
+            ),
+            _manipulation,
+        ),
+        Graph(
+            "teleop",
+            "An operator moves the arm and the recorder keeps demonstrations: gateway and recorder.",
+            (
+                _ROBOT,
+                _SIM,
+                Argument(
+                    "operator",
+                    "human",
+                    "human: you, from a terminal of your own (ros2 run spark_ros teleop_keyboard) or any device that "
+                    "publishes /teleop; expert: the scripted operator of the simulator.",
+                    ("human", "expert"),
+                ),
+                _TASK,
+                _SEED,
+                _CAMERAS,
+                _FOLDER,
+                _PARAMS,
+                _DOMAIN,
+            ),
+            _teleop,
+        ),
+        Graph(
+            "sim",
+            "Only the simulated arm and its cameras, as a real robot's drivers would appear.",
+            (_ROBOT, _TASK, _SEED, _CAMERAS, _PARAMS, _DOMAIN),
+            _sim,
+        ),
+    )
+}
+
+
+class _Maker:
+    """Nodes from a graph's settings: each with its own file of config/ first."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._cameras = [name.strip() for name in settings["cameras"].split(",") if name.strip()]
+        if not self._cameras:
+            raise SparkError("cameras:= names no camera: give at least one, as in cameras:=front,wrist")
+        self._overrides = _params_file(settings["params_file"])
+
+    def node(self, name: str, **parameters: ParameterValue) -> GraphNode:
+        return self.process(name, {name: parameters})
+
+    def process(self, name: str, nodes: Mapping[str, Mapping[str, ParameterValue]]) -> GraphNode:
+        files = tuple(config_file(f"{node}.yaml") for node in nodes)
+        return GraphNode(name, name, nodes, files, self._overrides, stage=_STAGES.get(name, Stage.NODE))
+
+    def simulation(self) -> list[GraphNode]:
+        if self._settings["sim"] != "true":
+            return []
+        return [
+            self.node(
+                "sim_arm",
+                robot=self._settings["robot"],
+                task=self._settings["task"],
+                seed=_seed(self._settings["seed"]),
+                cameras=self._cameras,
+            )
+        ]
+
+    def recorder(self, operator: str) -> GraphNode:
+        return self.node(
+            "recorder",
+            robot=self._settings["robot"],
+            cameras=self._cameras,
+            folder=str(Path(self._settings["folder"]).expanduser().absolute()),
+            task=self._settings["task"],
+            operator=operator,
+        )
+
+    def manager(self, managed: list[str], auto_engage: bool) -> GraphNode:
+        return self.node("lifecycle_manager", nodes=managed, auto_engage=auto_engage)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise SparkError(f"seed:={text} is no whole number from 0 up; give one, as in seed:=7")
+    return int(text)
+
+
+def _params_file(text: str) -> tuple[Path, ...]:
+    if text in ("none", ""):
+        return ()
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise SparkError(f"params_file:={text} does not exist; give the path of a YAML file, or leave the argument out")
+    return (path,)

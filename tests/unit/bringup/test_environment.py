@@ -1,0 +1,43 @@
+"""What a node inherits, and what it must not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from spark_ros.bringup.environment import WHEELS_GUARD, child_environment
+
+OWN_LIBRARIES = str(Path(sys.prefix) / "lib")
+
+
+def test_images_travel_through_a_large_shared_memory_segment() -> None:
+    environment = child_environment(domain_id=3, local_only=False)
+    for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+        assert "<segment_size>16777216</segment_size>" in Path(environment[name]).read_text()
+    assert environment["ROS_DOMAIN_ID"] == "3"
+
+
+def test_a_simulated_arm_is_not_visible_to_other_machines() -> None:
+    assert child_environment(domain_id=0, local_only=True)["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert "ROS_AUTOMATIC_DISCOVERY_RANGE" not in child_environment(domain_id=0, local_only=False)
+
+
+def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/a", "/b"]))
+    environment = child_environment({"EXTRA": "1"}, domain_id=0, local_only=False)
+    assert environment["FASTRTPS_DEFAULT_PROFILES_FILE"] == "/mine.xml"
+    assert environment["PYTHONPATH"].endswith(os.pathsep.join(["/a", "/b"]))
+    assert environment["EXTRA"] == "1"
+
+
+def test_the_wheels_guard_of_another_environment_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the child believes its libraries are found already and fails to load rclpy."""
+    monkeypatch.setenv(WHEELS_GUARD, "1")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/other/venv/lib")
+    assert WHEELS_GUARD not in child_environment(domain_id=0, local_only=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", os.pathsep.join(["/x", OWN_LIBRARIES]))
+    assert WHEELS_GUARD in child_environment(domain_id=0, local_only=False)

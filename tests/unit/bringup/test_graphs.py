@@ -1,0 +1,105 @@
+"""What a user may type, and which processes follow from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spark_ros.bringup import graphs
+from spark_ros.bringup.command_line import ros_arguments
+from spark_ros.bringup.graph import GraphNode, Stage, parse_arguments
+from spark_ros.contracts import SparkError
+
+
+@pytest.fixture(autouse=True)
+def shipped_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A bundle folder of that name, whichever bundles the checkout happens to hold."""
+    monkeypatch.setattr(graphs, "bundle_directory", lambda name: tmp_path / name)
+    return tmp_path
+
+
+def nodes(graph_name: str, **given: str) -> dict[str, GraphNode]:
+    graph = graphs.graph(graph_name)
+    return {node.name: node for node in graph.nodes(graph.settings(given))}
+
+
+def test_a_real_robot_gets_no_simulator_and_is_not_engaged_by_itself() -> None:
+    started = nodes("manipulation")
+    assert list(started) == ["perception", "policy", "gateway", "lifecycle_manager"]
+    manager = started["lifecycle_manager"].parameters["lifecycle_manager"]
+    assert manager == {"nodes": ["perception", "policy", "gateway"], "auto_engage": False}
+
+
+def test_the_simulated_arm_starts_first_and_ends_last() -> None:
+    started = nodes("manipulation", sim="true", seed="7")
+    assert next(iter(started)) == "sim_arm"
+    assert started["sim_arm"].stage is Stage.PLANT
+    assert started["sim_arm"].parameters["sim_arm"]["seed"] == 7
+
+
+def test_a_composed_graph_gives_every_node_the_parameters_it_has_alone() -> None:
+    apart, together = nodes("manipulation"), nodes("manipulation", composed="true")
+    assert list(together) == ["composed", "lifecycle_manager"]
+    for name, parameters in together["composed"].parameters.items():
+        assert parameters == apart[name].parameters[name]
+        assert apart[name].parameter_files[0] in together["composed"].parameter_files
+
+
+def test_recording_adds_a_managed_recorder() -> None:
+    started = nodes("manipulation", record="true", folder="here/demos")
+    assert "recorder" in started["lifecycle_manager"].parameters["lifecycle_manager"]["nodes"]
+    assert Path(started["recorder"].parameters["recorder"]["folder"]).is_absolute()
+
+
+def test_the_scripted_operator_needs_the_simulator() -> None:
+    with pytest.raises(SparkError, match=r"operator:=expert.*sim:=true"):
+        nodes("teleop", operator="expert")
+    assert "expert" in nodes("teleop", operator="expert", sim="true")
+
+
+def test_a_misspelt_argument_is_refused_with_the_likely_one() -> None:
+    with pytest.raises(SparkError, match="no argument 'siim': did you mean sim"):
+        nodes("manipulation", siim="true")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"sim": "yes"}, "sim:=yes is none of true, false"),
+        ({"robot": "spot"}, "robot:=spot is none of"),
+        ({"seed": "-1"}, "seed:=-1 is no whole number"),
+        ({"cameras": " , "}, "names no camera"),
+        ({"params_file": "/no/such.yaml"}, "does not exist"),
+    ],
+)
+def test_a_bad_value_is_one_sentence(given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SparkError, match=sentence):
+        nodes("manipulation", **{"sim": "true", **given})
+
+
+def test_an_unknown_graph_names_the_known_ones() -> None:
+    with pytest.raises(SparkError, match="manipulation, teleop, sim"):
+        graphs.graph("walking")
+
+
+def test_every_argument_is_described_and_its_default_is_permitted() -> None:
+    for graph in graphs.GRAPHS.values():
+        assert graph.settings({})
+        for argument in graph.arguments:
+            assert argument.description.endswith("."), argument.name
+            assert argument.default, f"{argument.name}: ros2 launch cannot be given an empty value"
+
+
+def test_later_rules_win_so_the_users_file_comes_last() -> None:
+    node = GraphNode("one", "one", {"one": {"text": "1", "many": ["a", "b"]}}, (Path("a.yaml"),), (Path("mine.yaml"),))
+    assert ros_arguments(node) == [
+        "--ros-args", "--params-file", "a.yaml", "-p", 'one:text:="1"', "-p", 'one:many:=["a", "b"]',
+        "--params-file", "mine.yaml",
+    ]  # fmt: skip
+
+
+def test_words_of_a_command_line_become_arguments() -> None:
+    assert parse_arguments(["sim:=true", "folder:=a:=b"]) == {"sim": "true", "folder": "a:=b"}
+    with pytest.raises(SparkError, match="'sim=true' is no argument"):
+        parse_arguments(["sim=true"])
