@@ -41,7 +41,7 @@ def _default_cameras() -> dict[str, CameraParameters]:
         "front": CameraParameters(position=(1.08, 0.0, 0.56), target=(0.44, 0.0, 0.07), fovy_deg=40.0),
         # Where a RealSense bracket sits on the hand: in front of it, looking past the finger tips at the table.
         "wrist": CameraParameters(
-            position=(0.075, 0.0, -0.075), target=(0.012, 0.0, 0.03), up=(1.0, 0.0, 0.0), fovy_deg=75.0, on_hand=True
+            position=(0.075, 0.0, -0.075), target=(0.038, 0.0, 0.03), up=(1.0, 0.0, 0.0), fovy_deg=80.0, on_hand=True
         ),
     }
 
