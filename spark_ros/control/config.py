@@ -18,8 +18,8 @@ class GatewayConfig:
         velocity_scale: Part (0..1] of the arm's joint velocity limits to use; lower it for the first run of a policy.
         acceleration_scale: Part (0..1] of the arm's joint acceleration limits to use.
         tracking_gain: 1/s. How fast the setpoint closes a gap to its target: a step decays with the time constant
-            1 / gain. Motion itself does not lag (velocity is fed forward); 15 turns the few millimetres by which
-            consecutive chunks disagree into a 70 ms glide instead of a jerk.
+            1 / gain. Motion itself does not lag (velocity is fed forward); 12 turns the few millimetres by which
+            consecutive chunks disagree into a glide of 80 ms instead of a jerk.
         joint_timeout_s: Joint states older than this stop the arm. 0.2 s is 20 missed states of a 100 Hz driver and
             at most 10 cm of blind motion at 0.5 m/s.
         joint_jump_rad: A joint that moves further between two states than its velocity limit explains, plus this, has
@@ -52,7 +52,7 @@ class GatewayConfig:
     rate_hz: float = 100.0
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
-    tracking_gain: float = 15.0
+    tracking_gain: float = 12.0
     joint_timeout_s: float = 0.2
     joint_jump_rad: float = 0.05
     following_error_rad: float = 0.1
