@@ -22,6 +22,8 @@ class Encoder(nn.Module, ABC):
         token_dim: Channels per token, D.
         grid: Patches along one side where the last ``grid * grid`` tokens form a square map row by row, else 0.
         recipe: JSON-able dict from which `registry.build_encoder` builds the same encoder again.
+        notice: Origin and licence of the weights, carried wherever they go.
+        keep_float: Names of modules that lose too much when their matrices become 8-bit integers.
     """
 
     image_size: int
@@ -29,6 +31,8 @@ class Encoder(nn.Module, ABC):
     token_dim: int
     grid: int
     recipe: dict[str, Any]
+    notice: str
+    keep_float: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

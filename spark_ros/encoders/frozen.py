@@ -31,12 +31,11 @@ class FrozenFeatures(Encoder):
             channels that are a hundred times larger than the rest into a range that float16 caches and int8 like.
         weights_sha256: If given, the weights must have this hash.
 
-    Attributes:
-        notice: Origin and licence of the weights.
-
     Raises:
         SparkError: The weights cannot be had, have another hash, or an option is unknown.
     """
+
+    keep_float = ("vit.blocks.0.mlp",)  # a few channels of the patch embedding are far larger than the rest
 
     def __init__(
         self,
