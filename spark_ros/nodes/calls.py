@@ -45,9 +45,7 @@ def call(
     try:
         while not client.service_is_ready():
             if time.monotonic() > deadline:
-                raise SparkError(
-                    f"no service {name} within {appear_s:.0f} s: is its node running, in this ROS domain?"
-                )
+                raise SparkError(f"no service {name} within {appear_s:.0f} s: is its node running, in this ROS domain?")
             time.sleep(_POLL_S)
         deadline = time.monotonic() + timeout_s
         future = client.call_async(request)

@@ -11,6 +11,8 @@ from time import monotonic
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from spark_ros.runtime.latency import LatencyTrace
+
 TOPIC = "/diagnostics"  # REP-107
 PERIOD_S = 1.0
 
@@ -91,6 +93,12 @@ class Rate:
     def silent_s(self) -> float:
         """Seconds since the last event; infinite before the first one."""
         return monotonic() - self._last
+
+
+def in_ms(what: str, trace: LatencyTrace) -> dict[str, object]:
+    """Percentiles of a latency, ready for `Health.values`."""
+    summary = trace.summary()
+    return {f"{what} {name} ms": 1e3 * getattr(summary, name) for name in ("p50", "p95", "p99", "worst")}
 
 
 def _text(value: object) -> str:

@@ -20,7 +20,7 @@ from spark_ros import topics
 from spark_ros.contracts import ActionChunk
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode, Outcome
-from spark_ros.nodes.diagnostics import Health, Level, Rate
+from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
 from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.messages import joints_from_message
 from spark_ros.nodes.motion_messages import (
@@ -102,6 +102,7 @@ class GatewayNode(ManagedNode):
         deadline = time.monotonic() + STOP_S
         while self._send() and time.monotonic() < deadline:
             time.sleep(self._config.period_s)
+        self._core.reset()  # an inactive gateway knows nothing of where the arm will be when it is activated again
         self._announce()
 
     def teardown(self) -> None:
@@ -119,8 +120,8 @@ class GatewayNode(ManagedNode):
             "mode": mode.value,
             "reason": self._core.reason,
             "tick Hz": self._ticks.hz(),
-            **{f"tick late {name} ms": value for name, value in self._lateness.summary_ms().items()},
-            **{f"capture to command {name} ms": value for name, value in self._latency.summary_ms().items()},
+            **in_ms("tick late", self._lateness),
+            **in_ms("capture to command", self._latency),
         }
         return Health(level, f"{mode.value}: {self._core.reason}", values)
 

@@ -81,9 +81,7 @@ class _Spinner:
         self._thread.join(JOIN_S)
         name, logger = self._node.get_name(), self._node.get_logger()
         if self._thread.is_alive():
-            logger.fatal(
-                f"a callback of {name} has not returned for {JOIN_S:.0f} s; it ends without being closed"
-            )
+            logger.fatal(f"a callback of {name} has not returned for {JOIN_S:.0f} s; it ends without being closed")
             return FAILED
         try:
             getattr(self._node, "close", lambda: None)()

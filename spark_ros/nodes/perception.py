@@ -1,0 +1,123 @@
+"""Perception node: camera frames in, state features out, each with its frame's stamp.
+
+A worker thread encodes, so the node answers while the encoder is busy; a frame that arrives meanwhile replaces the one
+that waits, because an old frame makes the arm act on the past.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from spark_ros import topics
+from spark_ros.bundle.load import load_bundle
+from spark_ros.contracts import SparkError
+from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
+from spark_ros.nodes.feature_contract import FeatureContract
+from spark_ros.nodes.lifecycle import ManagedNode
+from spark_ros.nodes.messages import frame_from_image, image_from_features
+from spark_ros.nodes.newest import Newest
+from spark_ros.nodes.qos import LATCHED, NEWEST_FRAME, STREAM
+from spark_ros.nodes.run import run
+from spark_ros.runtime.encoder_runtime import EncoderRuntime
+from spark_ros.runtime.latency import LatencyTrace
+from spark_ros.runtime.session import SessionOptions
+from spark_ros.shares import bundle_directory
+
+DEFAULTS = {
+    "bundle": ("", "trained bundle: the name of a folder in models/, or a path"),
+    "threads": (1, "processor threads of the encoder"),
+    "provider": ("cpu", "where the encoder runs: cpu, cuda or tensorrt"),
+    "frame_timeout_s": (1.0, "a camera silent for longer is reported"),
+}
+
+
+class PerceptionNode(ManagedNode):
+    """The node."""
+
+    def __init__(self) -> None:
+        super().__init__("perception", DEFAULTS)
+        self._encoder: EncoderRuntime | None = None
+        self._publishers_by_camera: dict[str, Publisher] = {}
+        self._frames: Newest[Image] = Newest()
+        self._rates: dict[str, Rate] = {}
+        self._age = LatencyTrace()
+        self._worker: threading.Thread | None = None
+
+    def setup(self) -> None:
+        """Load the bundle, say what its features are, listen to its cameras."""
+        if not self.params["bundle"]:
+            raise SparkError("the parameter bundle is empty: give the name of a folder in models/, or a path")
+        bundle = load_bundle(bundle_directory(self.params["bundle"]))
+        options = SessionOptions(threads=self.params["threads"], provider=self.params["provider"])
+        self._encoder = EncoderRuntime(bundle, options)
+        self._rates = {camera: Rate() for camera in bundle.manifest.cameras}
+        for camera in bundle.manifest.cameras:
+            topic = topics.camera_features(camera)
+            self._publishers_by_camera[camera] = self.advertise(Image, topic, STREAM)
+            self.subscribe(Image, topics.camera_image(camera), self._receiver(camera), NEWEST_FRAME)
+        contract = FeatureContract.of(bundle.manifest)
+        self.advertise(String, topics.FEATURE_CONTRACT, LATCHED).publish(String(data=contract.to_json()))
+        self.get_logger().info(f"bundle {bundle.manifest.id}, cameras {', '.join(bundle.manifest.cameras)}")
+
+    def start(self) -> None:
+        """Encode what arrives from now on."""
+        self._frames = Newest()
+        self._worker = threading.Thread(target=self._encode_all, name="encoder", daemon=True)
+        self._worker.start()
+
+    def halt(self) -> None:
+        """Finish the frame in hand."""
+        self._frames.close()
+        if self._worker is not None:
+            self._worker.join()
+
+    def teardown(self) -> None:
+        """Release the encoder."""
+        self._encoder = None
+        self._publishers_by_camera.clear()
+
+    def health(self) -> Health:
+        """Rates, drops, latencies."""
+        values: dict[str, object] = {f"{camera} Hz": rate.hz() for camera, rate in self._rates.items()}
+        values["frames dropped"] = self._frames.dropped
+        if self._encoder is not None:
+            values |= in_ms("encode", self._encoder.latency)
+        values |= in_ms("capture to features", self._age)
+        limit = self.params["frame_timeout_s"]
+        silent = [camera for camera, rate in self._rates.items() if rate.silent_s() > limit]
+        if silent:
+            return Health(Level.WARN, f"no frames from camera {', '.join(silent)}", values)
+        return Health(Level.OK, "encoding" if self.active else "inactive", values)
+
+    def _receiver(self, camera: str) -> Callable[[Image], None]:
+        def receive(message: Image) -> None:
+            self._rates[camera].tick()
+            if self.active:
+                self._frames.put(camera, message)
+
+        return receive
+
+    def _encode_all(self) -> None:
+        while (item := self._frames.take()) is not None:
+            camera, message = item
+            try:
+                assert self._encoder is not None
+                features = self._encoder.encode(frame_from_image(message, camera))
+                self._publishers_by_camera[camera].publish(image_from_features(features))
+                self._age.add((self.get_clock().now().nanoseconds - features.stamp_ns) * 1e-9)
+            except SparkError as error:
+                self.complain(str(error))
+
+
+def main() -> int:
+    """Entry point of the executable `perception`."""
+    return run(PerceptionNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
