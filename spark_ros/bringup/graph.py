@@ -101,9 +101,7 @@ class Graph:
         known = {argument.name: argument for argument in self.arguments}
         for name in given:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(known)}"
-                raise SparkError(f"the {self.name} graph has no argument '{name}': {hint}")
+                raise SparkError(misspelt(name, self) or f"{_no_argument(name, self)}: it knows {', '.join(known)}")
         settings = {name: given.get(name, argument.default).strip() for name, argument in known.items()}
         for name, argument in known.items():
             if argument.choices and settings[name] not in argument.choices:
@@ -124,6 +122,16 @@ class Graph:
         return self.build(settings)
 
 
+def misspelt(name: str, graph: Graph) -> str:
+    """A hint if `name` is no argument of the graph but close to one, else nothing.
+
+    ``sm:=true`` for ``sim:=true`` would be passed over in silence by `ros2 launch`, and start a real arm.
+    """
+    names = [argument.name for argument in graph.arguments]
+    close = [] if name in names else difflib.get_close_matches(name, names, n=1)
+    return f"{_no_argument(name, graph)}: did you mean {close[0]}?" if close else ""
+
+
 def parse_arguments(words: Sequence[str]) -> dict[str, str]:
     """``["robot:=fr3", "sim:=true"]`` as a dictionary.
 
@@ -137,3 +145,7 @@ def parse_arguments(words: Sequence[str]) -> dict[str, str]:
             raise SparkError(f"'{word}' is no argument of a graph: write name:=value, as in sim:=true")
         given[name] = value
     return given
+
+
+def _no_argument(name: str, graph: Graph) -> str:
+    return f"the {graph.name} graph has no argument '{name}'"
