@@ -38,11 +38,13 @@ class CameraParameters:
 
 def _default_cameras() -> dict[str, CameraParameters]:
     return {
-        "front": CameraParameters(position=(1.08, 0.0, 0.56), target=(0.44, 0.0, 0.07), fovy_deg=40.0),
-        # Where a RealSense bracket sits on the hand: in front of it, looking past the finger tips at the table.
+        "front": CameraParameters(position=(1.05, 0.0, 0.50), target=(0.45, 0.0, 0.085), fovy_deg=38.0),
+        # Where a bracket holds a RealSense on the hand: in front of it, looking down past the finger tips.
         "wrist": CameraParameters(
-            position=(0.075, 0.0, -0.075), target=(0.038, 0.0, 0.03), up=(1.0, 0.0, 0.0), fovy_deg=80.0, on_hand=True
+            position=(0.075, 0.0, -0.115), target=(0.062, 0.0, 0.0), up=(1.0, 0.0, 0.0), fovy_deg=80.0, on_hand=True
         ),
+        # For people: all of the arm.
+        "overview": CameraParameters(position=(1.35, -1.05, 0.75), target=(0.28, 0.0, 0.25), fovy_deg=40.0),
     }
 
 
@@ -79,9 +81,9 @@ class SceneParameters:
     floor: Vector = (0.50, 0.52, 0.55)
     wall: Vector = (0.80, 0.83, 0.86)
     light_position: Vector = (0.9, -0.9, 1.8)
-    light_diffuse: float = 0.55
-    light_ambient: float = 0.22
-    fill_diffuse: float = 0.28
+    light_diffuse: float = 0.50
+    light_ambient: float = 0.30
+    fill_diffuse: float = 0.30
     cameras: dict[str, CameraParameters] = field(default_factory=_default_cameras)
 
 
@@ -193,5 +195,5 @@ def _add_lights(mjcf: mujoco.MjSpec, scene: SceneParameters) -> None:
         )
     headlight = mjcf.visual.headlight
     headlight.ambient = [scene.light_ambient] * 3
-    headlight.diffuse = [0.12] * 3
+    headlight.diffuse = [0.15] * 3
     headlight.specular = [0.0] * 3

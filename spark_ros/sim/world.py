@@ -24,6 +24,7 @@ from spark_ros.sim.scene import SceneParameters, add_scene
 TIMESTEP_S = 0.002
 CHECK_STEPS = 5  # the success rule is looked at every 10 ms of simulated time, however long the caller's steps are
 LARGEST_IMAGE = 2048
+DEFAULT_CAMERAS = ("front", "wrist")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class World:
         Args:
             task: Name in `registry.TASKS`.
             robot: Name of a robot for which there is a simulated arm.
-            cameras: Which of the scene's cameras to use, in this order; all of them by default.
+            cameras: Which of the scene's cameras to use, in this order; `front` and `wrist` by default.
             image_size: Height and width of images, pixels.
             render: False refuses `render`, for work that must stay free of graphics.
             scene: Another look; the standard one by default.
@@ -79,7 +80,7 @@ class World:
         self.spec: RobotSpec = load_robot(robot)
         self.task = make_task(task)
         self.scene = scene or SceneParameters()
-        self.camera_names: tuple[str, ...] = tuple(self.scene.cameras if cameras is None else cameras)
+        self.camera_names: tuple[str, ...] = DEFAULT_CAMERAS if cameras is None else tuple(cameras)
         for name in self.camera_names:
             self._check_camera(name, tuple(self.scene.cameras))
         self.image_size = image_size
@@ -212,11 +213,6 @@ def _compile(mjcf: mujoco.MjSpec) -> mujoco.MjModel:
     # An elliptic friction cone with a high ratio of friction to normal impedance keeps grasps from creeping.
     mjcf.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     mjcf.option.impratio = 10.0
-    # Shadows and multisampling cost ten times the picture where there is no GPU; off before any renderer exists.
-    mjcf.visual.quality.shadowsize = 0
-    mjcf.visual.quality.offsamples = 0
-    mjcf.visual.global_.offwidth = LARGEST_IMAGE
-    mjcf.visual.global_.offheight = LARGEST_IMAGE
     mjcf.visual.map.znear = 0.01
     mjcf.stat.extent = 1.0
     mjcf.stat.center = [0.4, 0.0, 0.2]

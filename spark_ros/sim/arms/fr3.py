@@ -17,6 +17,7 @@ import mujoco
 
 from spark_ros.contracts import SparkError
 from spark_ros.sim.arms.base import ArmModel
+from spark_ros.sim.meshes import simplify_visuals
 
 ARM_KP = (15000.0, 15000.0, 12000.0, 12000.0, 6000.0, 6000.0, 4000.0)  # N m/rad
 ARM_LAG_S = 0.035  # kv / kp
@@ -27,6 +28,7 @@ FINGER_FORCE = 35.0  # N a finger: the Franka Hand holds with 70 N, https://fran
 FINGER_ARMATURE = 0.1  # kg, the drive's inertia seen at the finger
 FINGER_FRICTION = 0.2  # N
 
+VISUAL_DETAIL_M = 0.004
 PAD_FRICTION = (1.5, 0.02, 0.001)  # rubber on wood: sliding, torsion, rolling
 
 
@@ -46,6 +48,7 @@ def load() -> ArmModel:
     _replace_gripper_drive(mjcf)
     for key in list(mjcf.keys):  # it counts controls that no longer exist
         mjcf.delete(key)
+    simplify_visuals(mjcf, VISUAL_DETAIL_M)
     return ArmModel(
         mjcf=mjcf, hand_body="hand", tcp_in_hand=(0.0, 0.0, 0.1034), finger_bodies=("left_finger", "right_finger")
     )
