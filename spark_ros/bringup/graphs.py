@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spark_ros.bringup.graph import Argument, Graph, GraphNode, ParameterValue, Stage
+from spark_ros.bundle.load import load_bundle
 from spark_ros.contracts import SparkError
 from spark_ros.robots.spec import robot_names
 from spark_ros.shares import bundle_directory, config_file
@@ -21,7 +22,10 @@ _SIM = Argument(
     "machine.",
     _YES_NO,
 )
-_TASK = Argument("task", "lift", "Task of the simulated world, and the task text that recordings carry.")
+_TASK = Argument("task", "lift", "Task of the simulated world and of its scripted operator.")
+_INSTRUCTION = Argument(
+    "instruction", "task", "The task in words, as recordings carry it; task for the simulated task's own words."
+)
 _SEED = Argument("seed", "0", "Seed of the simulated world: the same seed lays out the same scene.")
 _CAMERAS = Argument("cameras", "front,wrist", "Cameras by name, separated by commas: /camera/<name>/color/image_raw.")
 _FOLDER = Argument("folder", "demos", "Folder that recorded episodes are added to.")
@@ -49,12 +53,25 @@ def graph(name: str) -> Graph:
 
 
 def _manipulation(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
-    make = _Maker(settings)
-    bundle = str(bundle_directory(settings["bundle"]))
+    folder = bundle_directory(settings["bundle"])
+    bundle = load_bundle(folder)
+    needed = tuple(bundle.manifest.cameras)
+    if bundle.robot.name != settings["robot"]:
+        raise SparkError(
+            f"bundle {settings['bundle']} drives {bundle.robot.name}, not robot:={settings['robot']}: choose another "
+            "bundle or robot"
+        )
+    make = _Maker(settings, needed if settings["cameras"] == "bundle" else _listed(settings["cameras"]))
+    missing = [camera for camera in needed if camera not in make.cameras]
+    if missing:
+        raise SparkError(
+            f"bundle {settings['bundle']} needs camera {', '.join(missing)}, which cameras:={settings['cameras']} "
+            "leaves out: add it, or choose another bundle"
+        )
     nodes = make.simulation()
     driving: dict[str, dict[str, ParameterValue]] = {
-        "perception": {"bundle": bundle},
-        "policy": {"bundle": bundle},
+        "perception": {"bundle": str(folder)},
+        "policy": {"bundle": str(folder)},
         "gateway": {"robot": settings["robot"]},
     }
     if settings["composed"] == "true":
@@ -72,17 +89,18 @@ def _manipulation(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
 def _teleop(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
     if settings["operator"] == "expert" and settings["sim"] != "true":
         raise SparkError("operator:=expert knows the simulated world only: add sim:=true, or choose operator:=human")
-    make = _Maker(settings)
+    make = _Maker(settings, _listed(settings["cameras"]))
     nodes = make.simulation()
     nodes += [make.node("gateway", robot=settings["robot"]), make.recorder(settings["operator"])]
     if settings["operator"] == "expert":
-        nodes.append(make.node("expert", task=settings["task"]))
+        perturb = settings["perturb"] == "true"
+        nodes.append(make.node("expert", robot=settings["robot"], task=settings["task"], perturb=perturb))
     nodes.append(make.manager(["gateway", "recorder"], auto_engage=False))
     return tuple(nodes)
 
 
 def _sim(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
-    return tuple(_Maker({**settings, "sim": "true"}).simulation())
+    return tuple(_Maker({**settings, "sim": "true"}, _listed(settings["cameras"])).simulation())
 
 
 GRAPHS: dict[str, Graph] = {
@@ -97,13 +115,16 @@ GRAPHS: dict[str, Graph] = {
                 Argument("bundle", "fr3_lift", "Trained bundle: the name of a folder in models/, or a path."),
                 _TASK,
                 _SEED,
-                _CAMERAS,
+                Argument(
+                    "cameras", "bundle", "Cameras to simulate and record, separated by commas; bundle for its own."
+                ),
                 Argument(
                     "auto_engage", "false", "Let the policy move the arm as soon as all nodes are ready.", _YES_NO
                 ),
                 Argument("composed", "false", "Run perception, policy and gateway in one process.", _YES_NO),
                 Argument("record", "false", "Start the recorder too; its services begin and end an episode.", _YES_NO),
                 _FOLDER,
+                _INSTRUCTION,
                 _PARAMS,
                 _DOMAIN,
             ),
@@ -122,10 +143,17 @@ GRAPHS: dict[str, Graph] = {
                     "publishes /teleop; expert: the scripted operator of the simulator.",
                     ("human", "expert"),
                 ),
+                Argument(
+                    "perturb",
+                    "false",
+                    "Let the scripted operator stray now and then and come back, which teaches a policy to recover.",
+                    _YES_NO,
+                ),
                 _TASK,
                 _SEED,
                 _CAMERAS,
                 _FOLDER,
+                _INSTRUCTION,
                 _PARAMS,
                 _DOMAIN,
             ),
@@ -144,11 +172,9 @@ GRAPHS: dict[str, Graph] = {
 class _Maker:
     """Nodes from a graph's settings: each with its own file of config/ first."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Mapping[str, str], cameras: Sequence[str]) -> None:
         self._settings = settings
-        self._cameras = [name.strip() for name in settings["cameras"].split(",") if name.strip()]
-        if not self._cameras:
-            raise SparkError("cameras:= names no camera: give at least one, as in cameras:=front,wrist")
+        self.cameras = list(cameras)
         self._overrides = _params_file(settings["params_file"])
 
     def node(self, name: str, **parameters: ParameterValue) -> GraphNode:
@@ -167,7 +193,7 @@ class _Maker:
                 robot=self._settings["robot"],
                 task=self._settings["task"],
                 seed=_seed(self._settings["seed"]),
-                cameras=self._cameras,
+                cameras=self.cameras,
             )
         ]
 
@@ -175,14 +201,31 @@ class _Maker:
         return self.node(
             "recorder",
             robot=self._settings["robot"],
-            cameras=self._cameras,
+            cameras=self.cameras,
             folder=str(Path(self._settings["folder"]).expanduser().absolute()),
-            task=self._settings["task"],
+            task=_in_words(self._settings),
             operator=operator,
         )
 
     def manager(self, managed: list[str], auto_engage: bool) -> GraphNode:
         return self.node("lifecycle_manager", nodes=managed, auto_engage=auto_engage)
+
+
+def _listed(cameras: str) -> list[str]:
+    names = [name.strip() for name in cameras.split(",") if name.strip()]
+    if not names:
+        raise SparkError("cameras:= names no camera: give at least one, as in cameras:=front,wrist")
+    return names
+
+
+def _in_words(settings: Mapping[str, str]) -> str:
+    if settings["instruction"] != "task":
+        return settings["instruction"]
+    if settings["sim"] != "true":
+        return ""  # the recorder asks for it when an episode is to start
+    from spark_ros.sim.registry import make_task  # here, because it imports MuJoCo, which a robot's computer lacks
+
+    return make_task(settings["task"]).instruction
 
 
 def _seed(text: str) -> int:

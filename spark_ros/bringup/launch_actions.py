@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from launch import LaunchContext
 from launch.actions import LogInfo, RegisterEventHandler, SetEnvironmentVariable
 from launch.event_handlers import OnProcessExit, OnProcessIO
 from launch.events.process import ProcessExited, ProcessIO
+from launch.launch_context import LaunchContext
 from launch_ros.actions import Node
 
 from spark_ros.bringup.command_line import ros_arguments

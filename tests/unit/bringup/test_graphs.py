@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +16,11 @@ from spark_ros.contracts import SparkError
 @pytest.fixture(autouse=True)
 def shipped_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A bundle folder of that name, whichever bundles the checkout happens to hold."""
+    bundle = SimpleNamespace(
+        manifest=SimpleNamespace(cameras={"front": None, "wrist": None}), robot=SimpleNamespace(name="fr3")
+    )
     monkeypatch.setattr(graphs, "bundle_directory", lambda name: tmp_path / name)
+    monkeypatch.setattr(graphs, "load_bundle", lambda folder: bundle)
     return tmp_path
 
 
@@ -50,6 +55,21 @@ def test_recording_adds_a_managed_recorder() -> None:
     started = nodes("manipulation", record="true", folder="here/demos")
     assert "recorder" in started["lifecycle_manager"].parameters["lifecycle_manager"]["nodes"]
     assert Path(started["recorder"].parameters["recorder"]["folder"]).is_absolute()
+
+
+def test_the_bundles_cameras_are_simulated_and_a_missing_one_is_refused() -> None:
+    assert nodes("manipulation", sim="true")["sim_arm"].parameters["sim_arm"]["cameras"] == ["front", "wrist"]
+    with pytest.raises(SparkError, match="needs camera wrist, which cameras:=front leaves out"):
+        nodes("manipulation", sim="true", cameras="front")
+
+
+def test_recordings_carry_the_task_in_words() -> None:
+    def words(**given: str) -> object:
+        return nodes("teleop", **given)["recorder"].parameters["recorder"]["task"]
+
+    assert "red cube" in str(words(sim="true", task="lift"))
+    assert words(instruction="stack the cups") == "stack the cups"
+    assert words() == "", "without a simulator nobody knows the task: the recorder asks for it"
 
 
 def test_the_scripted_operator_needs_the_simulator() -> None:
