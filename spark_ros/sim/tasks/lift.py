@@ -115,4 +115,4 @@ class LiftTask(Task):
             if body in pressing:
                 mujoco.mj_contactForce(self._model, data, index, force)
                 pressing[body] += force[0]
-        return min(pressing.values()) >= PRESS_FORCE
+        return bool(min(pressing.values()) >= PRESS_FORCE)
