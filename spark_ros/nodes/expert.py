@@ -24,7 +24,7 @@ from spark_ros.nodes.motion_messages import messages_from_teleop
 from spark_ros.nodes.parameters import Parameters
 from spark_ros.nodes.qos import SENSOR, STREAM
 from spark_ros.nodes.run import run
-from spark_ros.robots.spec import load_robot
+from spark_ros.robots.spec import RobotSpec, load_robot
 from spark_ros.sim.experts.base import Expert
 from spark_ros.sim.registry import make_expert
 
@@ -38,19 +38,41 @@ DEFAULTS = {
 }
 
 
+class ReportedWorld:
+    """What the scripted operator sees: the last messages.
+
+    Attributes:
+        spec: The arm.
+        joints: The last joint state.
+        state: The last report of the simulator.
+    """
+
+    def __init__(self, spec: RobotSpec) -> None:
+        self.spec = spec
+        self.joints: JointState | None = None
+        self.state: dict[str, Any] = {}
+
+    def joint_state(self, stamp_ns: int) -> JointState:
+        """The last joint state, whatever the time."""
+        assert self.joints is not None
+        return self.joints
+
+    def task_state(self) -> dict[str, Any]:
+        """The last report of the simulator."""
+        return self.state
+
+
 class ExpertNode(Node):
     """The node; a new operator for every episode of the simulator, seeded like it."""
 
     def __init__(self) -> None:
         super().__init__("expert")
         self.params = Parameters(self, DEFAULTS)
-        self._spec = load_robot(self.params["robot"])
+        self._world = ReportedWorld(load_robot(self.params["robot"]))
         self._task: str = self.params["task"]
-        make_expert(self._task, self._spec)  # refuses an unknown task now, not when the first episode begins
+        make_expert(self._task, self._world)  # refuses an unknown task now, not when the first episode begins
         self._expert: Expert | None = None
         self._episode: int | None = None
-        self._state: dict[str, Any] = {}
-        self._joints: JointState | None = None
         self._states = Rate()
         self._twist = self.create_publisher(TwistStamped, topics.TELEOP_TWIST, STREAM)
         self._joy = self.create_publisher(Joy, topics.TELEOP_JOY, STREAM)
@@ -60,34 +82,34 @@ class ExpertNode(Node):
         Diagnostics(self, self._health)
 
     def _on_state(self, message: String) -> None:
-        self._state = json.loads(message.data)
+        self._world.state = state = json.loads(message.data)
         self._states.tick()
-        if self._state["episode"] != self._episode:
-            self._episode = self._state["episode"]
-            self._expert = make_expert(self._task, self._spec, self._state["seed"], self.params["perturb"])
+        if state["episode"] != self._episode:
+            self._episode = state["episode"]
+            self._expert = make_expert(self._task, self._world, state["seed"], self.params["perturb"])
 
     def _on_joints(self, message: JointStateMsg) -> None:
-        self._joints = joints_from_message(message)
+        self._world.joints = joints_from_message(message)
 
     def _act(self) -> None:
-        stamp = self.get_clock().now().nanoseconds
-        if self._expert is None or self._joints is None:
+        world, stamp = self._world, self.get_clock().now().nanoseconds
+        if self._expert is None or world.joints is None:
             return
-        done = self._state["success"]
+        done = world.state["success"]
         if done or self._states.silent_s() > STALE_S:
             # Resting once the task is done is part of it and worth imitating; resting for want of a simulator is not.
-            width = self._spec.gripper.width(self._joints)
+            width = world.spec.gripper.width(world.joints)
             teleop = TeleopInput(np.zeros(6), width, deadman=False, imitate=done, stamp_ns=stamp)
         else:
-            teleop = self._expert.act(self._state, self._joints, stamp)
-        twist, joy = messages_from_teleop(teleop, self._spec)
+            teleop = self._expert.act(stamp)
+        twist, joy = messages_from_teleop(teleop, world.spec)
         self._joy.publish(joy)
         self._twist.publish(twist)
 
     def _health(self) -> Health:
         if self._states.silent_s() > STALE_S:
             return Health(Level.WARN, f"nothing arrives on {topics.SIM_STATE}: start the simulator")
-        return Health(Level.OK, f"episode {self._episode}", {"success": self._state["success"]})
+        return Health(Level.OK, f"episode {self._episode}", {"success": self._world.state["success"]})
 
 
 def main() -> int:

@@ -186,12 +186,13 @@ class GatewayNode(ManagedNode):
 
     def _on_twist(self, message: TwistStamped) -> None:
         assert self._core is not None
+        if self._core.mode is not Mode.TELEOP:
+            return
         now = time.monotonic()
         # The deadman travels on the joystick's topic and expires with it.
         fresh = self._joy is not None and now - self._joy[1] <= self._config.teleop_timeout_s
         joy = self._joy[0] if self._joy is not None and fresh else None
-        if self._core.mode is Mode.TELEOP or joy is not None:
-            self._check(self._core.on_teleop(teleop_from_messages(message, joy, self._spec), now))
+        self._check(self._core.on_teleop(teleop_from_messages(message, joy, self._spec), now))
 
     def _check(self, outcome: Outcome) -> None:
         if not outcome.ok:
