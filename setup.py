@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 PACKAGE = "spark_ros"
 ROOT = Path(__file__).resolve().parent
 
-# Every executable of the package, each one a module of spark_ros/nodes with a main().
+# Every executable of the package, each one a module with a main(); in spark_ros/nodes unless MODULES says otherwise.
 NODES = (
     "perception",
     "policy",
@@ -22,6 +22,7 @@ NODES = (
     "record_demos",
     "teleop_keyboard",
 )
+MODULES = {"record_demos": f"{PACKAGE}.bringup.record_demos"}  # a program that can start a whole graph
 
 
 def share_files() -> list[tuple[str, list[str]]]:
@@ -118,7 +119,7 @@ setup(
     entry_points={
         "console_scripts": [
             "spark-ros = spark_ros.cli:main",
-            *(f"{name} = spark_ros.nodes.{name}:main" for name in NODES),
+            *(f"{name} = {MODULES.get(name, f'{PACKAGE}.nodes.{name}')}:main" for name in NODES),
         ]
     },
 )

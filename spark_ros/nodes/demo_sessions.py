@@ -1,0 +1,198 @@
+"""Two ways to fill a folder with demonstrations: a scripted operator alone, or a person at the keys."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from spark_ros import topics
+from spark_ros.contracts import SparkError
+from spark_ros.control.modes import Mode
+from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry
+from spark_ros.nodes.demo_client import DemoClient
+from spark_ros.nodes.terminal import Keys
+
+AFTER_SUCCESS_S = 0.5  # the resting at the end is part of the demonstration
+POLL_S = 0.02
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a session is to record.
+
+    Attributes:
+        folder: Where the recorder puts the episodes.
+        instruction: The task in words; the folder may hold other tasks besides.
+        episodes: How many of this task the folder is to hold in the end.
+        operator: Who drives the arm, as episodes carry it.
+        first_seed: Seed of the first simulated scene; the next ones follow. None without a simulator.
+        timeout_s: A simulated episode that takes longer has failed.
+        failures: So many failed episodes in a row end the session.
+    """
+
+    folder: DemoFolder
+    instruction: str
+    episodes: int
+    operator: str
+    first_seed: int | None
+    timeout_s: float
+    failures: int = 5
+
+    def recorded(self) -> list[EpisodeEntry]:
+        """The finished episodes of this task."""
+        if not self.folder.path.is_dir():
+            return []
+        return [entry for entry in self.folder.episodes() if entry.task == self.instruction]
+
+    def seeds(self) -> Iterator[int | None]:
+        """The scenes to record, without those the folder has."""
+        if self.first_seed is None:
+            return itertools.repeat(None)
+        have = {entry.seed for entry in self.recorded()}
+        return (seed for seed in itertools.count(self.first_seed) if seed not in have)
+
+
+class Episode:
+    """One recording under way; `keep` or `discard` ends it, and leaving the block otherwise discards it.
+
+    Args:
+        client: The session's hands.
+        plan: What is recorded.
+        seed: Scene of the simulator to begin with, if there is one.
+    """
+
+    def __init__(self, client: DemoClient, plan: Plan, seed: int | None) -> None:
+        self._client = client
+        self._recording = False
+        client.disengage()  # first: a command of the last episode would pull the arm of the new one away
+        if seed is not None:
+            client.reset_world(seed)
+        about = {"task": plan.instruction, "operator": plan.operator, "seed": -1 if seed is None else seed}
+        client.set_parameters("recorder", about)
+
+    def __enter__(self) -> Episode:
+        self._client.insist(topics.RECORDER_START)
+        self._recording = True
+        try:
+            self._client.insist(topics.GATEWAY_ENGAGE_TELEOP)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._recording:
+                self.discard()
+        finally:
+            self._client.disengage()
+
+    def keep(self) -> str:
+        """Finish it; what the recorder says."""
+        message = self._client.trigger(topics.RECORDER_KEEP)
+        self._recording = False
+        return message
+
+    def discard(self) -> str:
+        """Forget it; what the recorder says."""
+        self._recording = False
+        return self._client.trigger(topics.RECORDER_DISCARD)
+
+    def succeeded(self, timeout_s: float) -> str:
+        """Wait for success in the simulator; empty when it came, else why it did not."""
+        deadline = time.monotonic() + timeout_s
+        while not self._client.sim_state.get("success"):
+            if self._client.mode != Mode.TELEOP.value:
+                return f"the gateway left teleoperation ({self._client.mode})"
+            if time.monotonic() > deadline:
+                return f"no success within {timeout_s:.0f} s"
+            time.sleep(POLL_S)
+        time.sleep(AFTER_SUCCESS_S)
+        return ""
+
+
+def record_by_itself(client: DemoClient, plan: Plan, advance: Report, say: Report) -> None:
+    """The scripted operator records episode after episode, keeping the successful ones.
+
+    Args:
+        client: The session's hands.
+        plan: What to record.
+        advance: Called with the recorder's words for each kept episode.
+        say: Called with everything else worth knowing.
+
+    Raises:
+        SparkError: A node refuses or is gone, or too many episodes failed in a row.
+    """
+    missing, failed = plan.episodes - len(plan.recorded()), 0
+    for seed in plan.seeds():
+        if missing <= 0:
+            return
+        with Episode(client, plan, seed) as episode:
+            reason = episode.succeeded(plan.timeout_s)
+            if reason:
+                failed += 1
+                say(f"seed {seed}: {reason}; {episode.discard()}")
+            else:
+                missing, failed = missing - 1, 0
+                advance(f"seed {seed}: {episode.keep()}")
+        if failed >= plan.failures:
+            raise SparkError(
+                f"{failed} episodes in a row failed, the last one because of: {reason}; look at the operator and the "
+                "simulator before recording on"
+            )
+
+
+def record_with_keys(client: DemoClient, plan: Plan, keys: Keys, advance: Report, say: Report) -> None:
+    """A person decides: single keys begin, keep, discard and repeat episodes.
+
+    Args:
+        client: The session's hands.
+        plan: What to record.
+        keys: The terminal.
+        advance: Called with the recorder's words for each kept episode.
+        say: Called with prompts and answers.
+
+    Raises:
+        SparkError: A node is gone.
+    """
+    missing, seeds = plan.episodes - len(plan.recorded()), plan.seeds()
+    seed, again = next(seeds), False
+    while missing > 0:
+        if not again:
+            scene = "" if seed is None else f" (seed {seed})"
+            say(f"next episode{scene}: put the scene in order, then s: start, q: quit")
+            if _choice(keys, "sq") == "q":
+                return
+        again = False
+        try:
+            with Episode(client, plan, seed) as episode:
+                say("recording; k: keep, d: discard, r: discard and record again, q: discard and quit")
+                key = _choice(keys, "kdrq")
+                if key == "k":
+                    advance(episode.keep())
+                    missing, seed = missing - 1, next(seeds)
+                    continue
+                say(episode.discard())
+                if key == "q":
+                    return
+                again = key == "r"
+        except (
+            SparkError
+        ) as error:  # a stream is missing, the arm is not at rest: say so, and let the person put it right
+            say(str(error))
+            client.require(simulator=plan.first_seed is not None)
+
+
+def _choice(keys: Keys, allowed: str) -> str:
+    while True:
+        try:
+            typed = [key.lower() for key in keys.read(0.2)]
+        except EOFError as error:
+            raise SparkError("the terminal has gone: the session ends, finished episodes are kept") from error
+        for key in typed:
+            if key in allowed:
+                return key
