@@ -68,6 +68,7 @@ class EncoderRuntime:
 
 
 def token_cosines(tokens: TokenArray, expected: TokenArray) -> TokenArray:
-    """Cosine of every token (..., D) to the expected one, (...)."""
-    scale = np.linalg.norm(tokens, axis=-1) * np.linalg.norm(expected, axis=-1)
-    return (tokens * expected).sum(axis=-1) / np.maximum(scale, np.finfo(np.float32).tiny)
+    """Cosine of every token (..., D) to the expected one, (...); NaN where a token is zero or not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        scale = np.linalg.norm(tokens, axis=-1) * np.linalg.norm(expected, axis=-1)
+        return (tokens * expected).sum(axis=-1) / scale

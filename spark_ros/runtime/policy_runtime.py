@@ -100,6 +100,9 @@ class PolicyRuntime:
         for i, position in enumerate(golden.joint_position):
             joints = JointState(golden.joint_names, position, np.zeros_like(position), 0)
             self._expect("proprioception", self._proprioception.encode(joints), golden.proprioception[i])
+            chunk = self._codec.decode(golden.actions[i], joints, 0)
+            self._expect("action chunk", chunk.values, golden.chunk_values[i])
+            self._expect("gripper width", chunk.gripper_width, golden.chunk_width[i])
             tokens = {camera: values[i] for camera, values in golden.tokens.items()}
             error = np.abs(self._run(tokens, golden.proprioception[i]) - golden.actions[i]).max(axis=0)
             if not (error <= limit).all():
@@ -109,9 +112,6 @@ class PolicyRuntime:
                     f"({self._manifest.action.names[worst]} is {error[worst]:.2g} off, expected at most "
                     f"{limit[worst]:.2g}): export it again"
                 )
-            chunk = self._codec.decode(golden.actions[i], joints, 0)
-            self._expect("action chunk", chunk.values, golden.chunk_values[i])
-            self._expect("gripper width", chunk.gripper_width, golden.chunk_width[i])
 
     def _expect(self, what: str, found: NDArray[np.floating], expected: NDArray[np.floating]) -> None:
         if found.shape != expected.shape or not np.abs(found - expected).max() <= GEOMETRY_TOLERANCE:
