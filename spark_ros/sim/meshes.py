@@ -7,11 +7,11 @@ for rendering complex scenes", 1993) leaves the shape and removes the detail nob
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from spark_ros.contracts import FloatArray
+from spark_ros.sim.engine import mujoco
 
 FaceArray = NDArray[np.int32]
 

@@ -14,10 +14,10 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import mujoco
 import numpy as np
 
 from spark_ros.contracts import ImageArray, SparkError
+from spark_ros.sim.engine import mujoco
 
 if TYPE_CHECKING:
     from spark_ros.sim.world import Snapshot, World
@@ -26,8 +26,8 @@ OVERSAMPLING = 2  # pixels are the mean of 2 x 2: at 128 pixels a cube 60 cm awa
 SHADOW_SIZE = 4096  # pixels of the shadow map, where shadows are wanted
 
 NO_GRAPHICS = (
-    "cannot open off-screen graphics ({reason}): on Debian or Ubuntu run "
-    "`apt-get install -y libegl1 libegl-mesa0 libgl1-mesa-dri`"
+    "cannot open off-screen graphics ({reason}): on Debian or Ubuntu run `apt-get install -y {packages}`, elsewhere "
+    "install the EGL library of your graphics driver"
 )
 
 
@@ -75,7 +75,8 @@ class Renderer:
         pixels = np.empty((self._rect.height, self._rect.width, 3), np.uint8)
         mujoco.mjr_readPixels(pixels, None, self._rect, self._context)
         size = (self._size, self._size)
-        return cv2.resize(pixels[::-1], size, interpolation=cv2.INTER_AREA)  # OpenGL counts rows from the bottom
+        image = cv2.resize(pixels[::-1], size, interpolation=cv2.INTER_AREA)  # OpenGL counts rows from the bottom
+        return np.asarray(image, np.uint8)
 
     def close(self) -> None:
         """Frees the graphics; only from the thread that rendered. Harmless if nothing was ever drawn."""
@@ -123,16 +124,18 @@ def _closer(renderer: weakref.ref[Renderer]) -> Any:
 
 
 def _open_graphics(width: int, height: int) -> Any:
-    """An OpenGL context: EGL, or what the environment variable MUJOCO_GL asks for."""
-    backend = os.environ.get("MUJOCO_GL", "egl").lower()
+    """An OpenGL context: EGL, or OSMesa where the environment variable MUJOCO_GL asks for it."""
+    osmesa = os.environ.get("MUJOCO_GL", "").lower() == "osmesa"
     try:
-        if backend == "osmesa":
+        if osmesa:
             from mujoco.osmesa import GLContext
-        elif backend == "glfw":
-            from mujoco.glfw import GLContext
         else:
             from mujoco.egl import GLContext
         return GLContext(width, height)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:
         # PyOpenGL reports a missing library as an AttributeError on None.
-        raise SparkError(NO_GRAPHICS.format(reason=str(error).split("\n")[0])) from error
+        missing = isinstance(error, AttributeError)
+        library = "libOSMesa" if osmesa else "libEGL"
+        reason = f"{library} was not found" if missing else str(error).split(". ")[0]
+        packages = "libosmesa6" if osmesa else "libegl1 libegl-mesa0 libgl1-mesa-dri"
+        raise SparkError(NO_GRAPHICS.format(reason=reason, packages=packages)) from error

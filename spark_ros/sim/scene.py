@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import mujoco
 import numpy as np
 
 from spark_ros.contracts import FloatArray
 from spark_ros.sim import textures
 from spark_ros.sim.arms.base import ArmModel
+from spark_ros.sim.engine import mujoco
 
 Vector = tuple[float, float, float]
 

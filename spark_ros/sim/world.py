@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from spark_ros.contracts import FloatArray, ImageArray, JointState, SparkError
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import RobotSpec, load_robot
+from spark_ros.sim.engine import mujoco
 from spark_ros.sim.registry import make_arm, make_task
 from spark_ros.sim.render import Renderer
 from spark_ros.sim.scene import SceneParameters, add_scene

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mujoco
+from spark_ros.sim.engine import mujoco
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-import mujoco
-
 from spark_ros.contracts import SparkError
 from spark_ros.sim.arms.base import ArmModel
+from spark_ros.sim.engine import mujoco
 from spark_ros.sim.meshes import simplify_visuals
 
 ARM_KP = (15000.0, 15000.0, 12000.0, 12000.0, 6000.0, 6000.0, 4000.0)  # N m/rad

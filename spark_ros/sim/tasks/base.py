@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from spark_ros.contracts import FloatArray, Pose
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.pose import multiply_quaternions, quaternion_from_rotvec
 from spark_ros.sim.arms.base import ArmModel
+from spark_ros.sim.engine import mujoco
 
 START_OFFSET = np.array([0.05, 0.06, 0.05])  # m, either way, of the tool at the start of an episode
 START_YAW = 0.2  # rad, either way

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from spark_ros.robots.pose import matrix_from_quaternion
 from spark_ros.sim.arms.base import ArmModel
+from spark_ros.sim.engine import mujoco
 from spark_ros.sim.tasks.base import Task
 
 EDGE = 0.045  # m
