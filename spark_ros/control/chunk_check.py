@@ -54,7 +54,8 @@ def check_content(chunk: ActionChunk, spec: RobotSpec) -> ActionChunk:
             )
         values = values[:, [chunk.joint_names.index(name) for name in joints]]
         return replace(chunk, values=values, gripper_width=gripper, joint_names=joints)
-    norms = np.linalg.norm(values[:, 3:], axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # an infinite length is refused like any other
+        norms = np.linalg.norm(values[:, 3:], axis=1, keepdims=True)
     if np.abs(norms - 1).max() > QUATERNION_TOLERANCE:
         raise SparkError(
             f"chunk quaternions have lengths {norms.min():.3g} to {norms.max():.3g}: expected unit quaternions x y z w"
@@ -113,7 +114,8 @@ def check_distance(
                 f"at most {allowed[joint]:.2f} rad; check that the policy and the arm's state belong together"
             )
         return
-    metres = np.linalg.norm(np.diff(path[:, :3], axis=0), axis=1)
+    with np.errstate(over="ignore"):  # an infinite distance is refused like any other
+        metres = np.linalg.norm(np.diff(path[:, :3], axis=0), axis=1)
     cosine = np.abs(np.sum(path[1:, 3:] * path[:-1, 3:], axis=1))
     radians = 2 * np.arccos(np.minimum(cosine, 1.0))
     _within("m", metres, config.max_jump_m + spec.ee_max_linear_speed * chunk.dt_s, first)

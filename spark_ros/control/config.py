@@ -45,6 +45,11 @@ class GatewayConfig:
         teleop_leash_m: How far the operator's target may run ahead of the setpoint; what lies beyond is forgotten, so
             that the arm turns round as soon as the operator does.
         teleop_leash_rad: The same for rotation.
+        teleop_acceleration: m/s^2 with which the operator's target changes speed. An arm of FR3's size manages about
+            2 m/s^2 even folded up; a target that brakes harder would make the arm overshoot and come back.
+        teleop_angular_acceleration: rad/s^2, the same for rotation.
+        wall_braking: m/s^2 with which the tool slows down before the workspace's walls, half of what the arm manages,
+            so that it stops at the table and not in it.
         clock_step_s: A stamp clock that jumps by more than this against the monotonic one makes chunk stamps
             meaningless: stop.
     """
@@ -69,6 +74,9 @@ class GatewayConfig:
     teleop_timeout_s: float = 0.25
     teleop_leash_m: float = 0.05
     teleop_leash_rad: float = 0.2
+    teleop_acceleration: float = 2.0
+    teleop_angular_acceleration: float = 8.0
+    wall_braking: float = 1.0
     clock_step_s: float = 0.1
 
     def __post_init__(self) -> None:

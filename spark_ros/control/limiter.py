@@ -26,7 +26,7 @@ from spark_ros.control.config import GatewayConfig
 from spark_ros.robots.spec import RobotSpec
 
 VelocityCap = Callable[[FloatArray, FloatArray], FloatArray]
-"""From joint position (J,) and wanted joint velocity (J,) to a velocity that is no larger, e.g. for tool speed."""
+"""From joint position (J,) and wanted joint velocity (J,) to a permitted one, for limits that are not per joint."""
 
 # Inside the limits by a little more than rounding, so that a check of the published numbers passes too.
 POSITION_MARGIN = 1e-4  # rad
@@ -66,7 +66,7 @@ class Limiter:
         Args:
             spec: The arm.
             config: `rate_hz`, the two scales and `tracking_gain` matter here.
-            velocity_cap: Lowers the wanted velocity, for limits that are not per joint.
+            velocity_cap: Is asked about every wanted velocity; the joints' own limits come after it.
         """
         limits = spec.limits
         self._limits = limits
@@ -134,15 +134,16 @@ class Limiter:
         # `target` is where to be after this step, the setpoint is from before it: compare the two at the same time.
         gap = within - feed_forward * elapsed - position
         wanted = feed_forward + self._closing_velocity(gap)
-        lowest, highest = self._velocity_window(position + 2 * elapsed * velocity)
-        wanted = np.minimum(np.maximum(wanted, lowest), highest)
         if self._cap is not None:
             wanted = self._cap(position, wanted)
-        return self._advance(wanted.tolist(), elapsed)
+        lowest, highest = self._velocity_window(position + 2 * elapsed * velocity)
+        return self._advance(np.minimum(np.maximum(wanted, lowest), highest).tolist(), elapsed)
 
     def stop(self, elapsed_s: float) -> JointSetpoint:
         """Moves the setpoint on by `elapsed_s` (at most two periods), braking as hard as the limits allow."""
-        if not self.at_rest:
+        if self.at_rest:  # exactly, without what rounding leaves
+            self._now = JointSetpoint(self._now.position, np.zeros_like(self._lower), np.zeros_like(self._lower))
+        else:
             self._now = self._step(self._rest, self._bounded(elapsed_s))
         return self._now
 

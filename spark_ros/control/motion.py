@@ -25,8 +25,10 @@ class Motion:
     def __init__(self, spec: RobotSpec, config: GatewayConfig) -> None:
         """Call `start` before the first step."""
         self._spec = spec
+        self._wall_braking = config.wall_braking
+        self._look_ahead_s = 2 * config.period_s
         self._kinematics = Kinematics(spec)
-        self._limiter = Limiter(spec, config, self._cap_tool_speed)
+        self._limiter = Limiter(spec, config, self._permitted)
         self._gripper = WidthLimiter(spec.gripper, config.period_s)
         self._reference = spec.home  # joints of the last target: where the next inverse kinematics starts
 
@@ -98,9 +100,19 @@ class Motion:
         """Joints (J,) as an action of this kind writes them."""
         return joints if kind is ActionKind.JOINT_POSITION else vector_from_pose(self._kinematics.forward(joints))
 
-    def _cap_tool_speed(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
-        """The joint velocity, scaled down where it would move the tool faster than the arm's tool speeds."""
-        vx, vy, vz, wx, wy, wz = (self._kinematics.jacobian(position) @ velocity).tolist()
+    def _permitted(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
+        """The joint velocity, lowered to the arm's tool speeds and to what can still be braked before a wall."""
+        twist = self._kinematics.jacobian(position) @ velocity
+        vx, vy, vz, wx, wy, wz = twist.tolist()
         linear = (vx * vx + vy * vy + vz * vz) ** 0.5 / self._spec.ee_max_linear_speed
         angular = (wx * wx + wy * wy + wz * wz) ** 0.5 / self._spec.ee_max_angular_speed
-        return velocity / max(1.0, linear, angular)
+        scale = 1.0 / max(1.0, linear, angular)
+        velocity, towards = velocity * scale, twist[:3] * scale
+        box = self._spec.workspace
+        tool = self._kinematics.forward(position).position + self._look_ahead_s * towards
+        highest = np.sqrt(2 * self._wall_braking * np.maximum(box.upper - tool, 0.0))
+        lowest = -np.sqrt(2 * self._wall_braking * np.maximum(tool - box.lower, 0.0))
+        excess = towards - np.minimum(np.maximum(towards, lowest), highest)
+        if not excess.any():
+            return velocity
+        return velocity - self._kinematics.joint_velocity(position, np.concatenate([excess, np.zeros(3)]))

@@ -9,7 +9,7 @@ from spark_ros.control.teleop import TeleopTarget, check_teleop
 from spark_ros.robots.pose import pose_distance
 
 HOME = Pose(np.array([0.5, 0.0, 0.3]), np.array([1.0, 0, 0, 0]))
-FREE = GatewayConfig(teleop_leash_m=9.0, teleop_leash_rad=3.0)
+FREE = GatewayConfig(teleop_leash_m=9.0, teleop_leash_rad=3.0, teleop_acceleration=1e9, teleop_angular_acceleration=1e9)
 
 
 def test_a_twist_is_integrated_in_the_base_frame(fr3):
@@ -26,6 +26,17 @@ def test_speeds_are_clamped_keeping_the_direction(fr3):
     np.testing.assert_allclose(twist[:3], np.array([0.6, 0.8, 0]) * fr3.ee_max_linear_speed)
     np.testing.assert_allclose(twist[3:], [0, 0, fr3.ee_max_angular_speed])
     assert pose_distance(pose, HOME)[0] <= fr3.ee_max_linear_speed * 0.01 + 1e-12
+
+
+def test_the_target_changes_speed_no_faster_than_an_arm_can(fr3):
+    config = GatewayConfig()
+    target, before = TeleopTarget(fr3, config), np.zeros(6)
+    for wanted in (0.3, -0.3, 0.0):
+        for _ in range(40):
+            _, twist = target.step(np.array([wanted, 0, 0, 0, 0, 4 * wanted]), HOME, 0.0005)
+            assert np.abs(twist - before)[:3].max() <= config.teleop_acceleration * 0.0005 + 1e-9
+            assert np.abs(twist - before)[3:].max() <= config.teleop_angular_acceleration * 0.0005 + 1e-9
+            before = twist
 
 
 def test_the_target_stays_in_the_workspace_and_says_that_it_does_not_move(fr3):

@@ -1,0 +1,149 @@
+"""Who may move the arm and when: engaging, holding, stopping, resetting."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spark_ros.contracts import JointState
+from spark_ros.control.modes import Mode
+
+
+def test_idle_publishes_nothing(rig):
+    assert rig.gateway.mode is Mode.IDLE
+    assert rig.run(0.2) == [None] * 20
+    assert not rig.gateway.hold("please").ok
+    assert not rig.send(rig.chunk()).ok
+    assert not rig.operate().ok
+
+
+@pytest.mark.parametrize("mode", [Mode.TELEOP, Mode.POLICY])
+def test_engaging_starts_at_the_measured_arm_without_a_jump(rig, mode):
+    rig.q = rig.spec.home + np.linspace(-0.3, 0.3, 7)
+    rig.width = 0.031
+    rig.engage(mode)
+    for command in rig.run(0.3):
+        np.testing.assert_allclose(command.position, rig.spec.home + np.linspace(-0.3, 0.3, 7), atol=1e-12)
+        np.testing.assert_array_equal(command.velocity, 0)
+        assert command.gripper_width == pytest.approx(0.031)
+        assert command.joint_names == rig.spec.joint_names
+        assert command.source_stamp_ns is None
+
+
+def test_engaging_needs_to_know_the_arm(rig):
+    gateway = rig.gateway
+    outcome = gateway.engage(Mode.TELEOP, rig.now)
+    assert not outcome.ok and "no joint state of fr3" in outcome.message
+    arm_only = rig.joint_state().select(rig.spec.joint_names)
+    gateway.on_joint_state(arm_only, rig.now)
+    outcome = gateway.engage(Mode.TELEOP, rig.now)
+    assert not outcome.ok and "fr3_finger_joint1" in outcome.message
+    gateway.on_joint_state(rig.joint_state(), rig.now)
+    outcome = gateway.engage(Mode.TELEOP, rig.now + 0.5)
+    assert not outcome.ok and "no joint state" in outcome.message
+    assert gateway.engage(Mode.TELEOP, rig.now).ok
+
+
+def test_engaging_is_refused_while_the_arm_moves_or_is_beyond_a_limit(rig):
+    moving = rig.joint_state()
+    rig.gateway.on_joint_state(replace(moving, velocity=np.full(9, 0.5)), rig.now)
+    outcome = rig.gateway.engage(Mode.POLICY, rig.now)
+    assert not outcome.ok and "moving" in outcome.message
+    rig.q = rig.spec.limits.position_upper + 0.05
+    rig.gateway.on_joint_state(rig.joint_state(), rig.now)
+    outcome = rig.gateway.engage(Mode.POLICY, rig.now)
+    assert not outcome.ok and "beyond its limit" in outcome.message
+
+
+def test_only_teleop_and_policy_can_be_engaged(rig):
+    rig.tick()
+    for mode in (Mode.IDLE, Mode.HOLD, Mode.FAULT):
+        assert rig.gateway.engage(mode, rig.now).ok == (mode is rig.gateway.mode)
+    assert rig.gateway.mode is Mode.IDLE
+
+
+def test_hold_brakes_smoothly_and_keeps_the_setpoint(rig, assert_within_limits):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.6, lambda: rig.operate(twist=(0.2, 0.2, 0, 0, 0, 0), width=0.02))
+    assert rig.gateway.hold("lunch").ok
+    assert rig.gateway.mode is Mode.HOLD and rig.gateway.reason == "lunch"
+    commands = rig.run(1.0)
+    assert np.abs(commands[0].velocity).max() > 0.1
+    for command in commands[30:]:
+        np.testing.assert_array_equal(command.velocity, 0)
+        np.testing.assert_array_equal(command.position, commands[-1].position)
+        assert command.gripper_width == commands[0].gripper_width
+    assert_within_limits(rig.sent)
+
+
+def test_reengaging_goes_on_from_the_setpoint_without_a_jump(rig, assert_within_limits):
+    rig.engage(Mode.TELEOP)
+    for _ in range(4):
+        rig.run(0.3, lambda: rig.operate(twist=(0.3, 0, -0.1, 0, 0, 1.0)))
+        rig.gateway.hold("pause")
+        rig.run(0.02)  # still braking
+        assert rig.gateway.engage(Mode.TELEOP, rig.now).ok
+    rig.run(0.3)
+    assert_within_limits(rig.sent)
+
+
+def test_operator_and_policy_take_over_from_each_other_without_a_jump(rig, assert_within_limits):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.3, lambda: rig.operate(twist=(0.3, 0.1, 0, 0, 0, 0)))
+    assert rig.gateway.engage(Mode.POLICY, rig.now).ok
+    rig.send(rig.chunk(offset=(0, -0.2, 0)))
+    rig.run(0.4)
+    assert rig.gateway.mode is Mode.POLICY
+    assert rig.gateway.engage(Mode.TELEOP, rig.now).ok
+    rig.run(0.3, lambda: rig.operate(twist=(-0.3, 0.1, 0, 0, 0, 0)))
+    assert rig.gateway.mode is Mode.TELEOP
+    assert rig.gateway.engage(Mode.TELEOP, rig.now).message == "already in teleop"
+    assert_within_limits(rig.sent)
+
+
+def test_stop_latches_until_reset(rig, assert_within_limits):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.3, lambda: rig.operate(twist=(0.3, 0, 0, 0, 0, 0)))
+    assert not rig.gateway.reset().ok
+    assert rig.gateway.stop("emergency stop").ok
+    outcome = rig.gateway.reset()
+    assert not outcome.ok and "coming to rest" in outcome.message
+    rig.run(0.5)
+    assert rig.gateway.mode is Mode.FAULT
+    outcome = rig.gateway.engage(Mode.TELEOP, rig.now)
+    assert not outcome.ok and "emergency stop" in outcome.message
+    rig.gateway.hold("something else")
+    assert rig.gateway.mode is Mode.FAULT and rig.gateway.reason == "emergency stop"
+    assert rig.gateway.reset().ok
+    assert rig.run(0.1) == [None] * 10
+    assert rig.gateway.engage(Mode.TELEOP, rig.now).ok
+    rig.run(0.1)
+    assert_within_limits(rig.sent)
+
+
+def test_stop_while_idle_latches_and_still_publishes_nothing(rig):
+    rig.tick()
+    assert rig.gateway.stop("emergency stop").ok
+    assert rig.run(0.1) == [None] * 10
+    assert not rig.gateway.engage(Mode.POLICY, rig.now).ok
+    assert rig.gateway.reset().ok
+    assert rig.gateway.engage(Mode.POLICY, rig.now).ok
+
+
+def test_after_reset_stamps_may_start_over(rig):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.1, rig.operate)
+    rig.gateway.hold("new episode")
+    rig.run(0.1)
+    assert rig.gateway.reset().ok
+    rig.clock_offset_ns -= 3_000_000_000
+    rig.q = np.array(rig.spec.home)
+    rig.engage(Mode.TELEOP)
+    rig.run(0.1, rig.operate)
+    assert rig.gateway.mode is Mode.TELEOP
+
+
+def test_joint_states_are_understood_by_name_and_foreign_ones_refused_with_a_reason(rig):
+    foreign = JointState(("ur_joint",), np.zeros(1), np.zeros(1), 0)
+    outcome = rig.gateway.on_joint_state(foreign, rig.now)
+    assert not outcome.ok and "fr3_joint1" in outcome.message

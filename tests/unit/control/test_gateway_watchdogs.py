@@ -1,0 +1,127 @@
+"""The arm stops where it is not heard of, does not follow, or time makes no sense; nothing jumps afterwards."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spark_ros.control.modes import Mode
+
+
+@pytest.fixture
+def moving(rig):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.5, lambda: drive(rig))
+    return rig
+
+
+def drive(rig):
+    return rig.operate(twist=(0.2, 0.15, 0, 0, 0, 0))
+
+
+def test_stale_joint_states_stop_the_arm_and_then_nothing_is_published(moving, assert_within_limits):
+    moving.silent = True
+    commands = moving.run(1.0, lambda: drive(moving))
+    assert moving.gateway.mode is Mode.HOLD and "joint states stopped" in moving.gateway.reason
+    sent = [command for command in commands if command is not None]
+    np.testing.assert_allclose(sent[-1].velocity, 0, atol=1e-6)
+    assert commands[-1] is None  # a driver that restarts must not be met by an old setpoint
+    outcome = moving.gateway.engage(Mode.TELEOP, moving.now)
+    assert not outcome.ok and "reset" in outcome.message
+    assert_within_limits(moving.sent)
+    moving.silent = False
+    moving.q = moving.q + 0.2  # moved by hand meanwhile
+    assert moving.run(0.2) == [None] * 20
+    assert moving.gateway.reset().ok
+    moving.engage(Mode.TELEOP)
+    np.testing.assert_allclose(moving.tick().position, moving.q)
+
+
+def test_joint_states_that_stop_briefly_do_not_stop_the_arm(moving):
+    moving.silent = True
+    moving.run(0.1, lambda: drive(moving))
+    moving.silent = False
+    moving.run(0.1, lambda: drive(moving))
+    assert moving.gateway.mode is Mode.TELEOP
+
+
+def test_an_arm_that_does_not_follow_faults(moving, assert_within_limits):
+    moving.blocked = True
+    commands = moving.run(2.0, lambda: drive(moving))
+    assert moving.gateway.mode is Mode.FAULT and "off its setpoint" in moving.gateway.reason
+    assert commands[-1] is None
+    assert_within_limits(moving.sent)
+
+
+def test_an_arm_pushed_away_while_held_is_let_go(moving):
+    moving.gateway.hold("pause")
+    moving.run(0.5)
+    moving.blocked = True
+    moving.q = moving.q + np.linspace(0, 0.3, 7)
+    commands = moving.run(0.1)
+    assert commands[-1] is None and "reset before engaging" in moving.gateway.reason
+    assert moving.gateway.mode is Mode.HOLD
+
+
+def test_a_jumping_joint_faults(moving, assert_within_limits):
+    jumped = moving.joint_state()
+    jumped = replace(jumped, position=jumped.position + np.eye(9)[3])
+    outcome = moving.gateway.on_joint_state(jumped, moving.now)
+    assert outcome.ok and "fr3_joint4 moved" in moving.gateway.reason
+    assert moving.gateway.mode is Mode.FAULT
+    moving.run(0.5)
+    assert_within_limits(moving.sent)
+
+
+def test_joint_states_that_are_not_finite_stop_at_once(moving, assert_within_limits):
+    broken = moving.joint_state()
+    broken = replace(broken, position=np.full(9, np.nan), stamp_ns=moving.now_ns)
+    outcome = moving.gateway.on_joint_state(broken, moving.now)
+    assert not outcome.ok and moving.gateway.mode is Mode.HOLD
+    moving.run(0.5)
+    assert_within_limits(moving.sent)
+
+
+def test_joint_states_out_of_order_are_dropped_without_harm(moving):
+    old = replace(moving.joint_state(), position=np.zeros(9), stamp_ns=moving.now_ns - 1_000_000_000)
+    assert not moving.gateway.on_joint_state(old, moving.now).ok
+    moving.run(0.1, lambda: drive(moving))
+    assert moving.gateway.mode is Mode.TELEOP
+
+
+@pytest.mark.parametrize("step_s", [-5.0, 5.0])
+def test_a_stamp_clock_that_jumps_stops_the_arm(moving, step_s, assert_within_limits):
+    moving.clock_offset_ns += round(step_s * 1e9)
+    moving.run(0.5, lambda: drive(moving))
+    assert moving.gateway.mode is Mode.HOLD and "clock jumped" in moving.gateway.reason
+    assert_within_limits(moving.sent)
+
+
+def test_monotonic_time_that_runs_backwards_stops_the_arm(moving, assert_within_limits):
+    moving.now -= 1.0
+    moving.tick()
+    assert moving.gateway.mode is Mode.HOLD
+    moving.run(0.5)
+    assert_within_limits(moving.sent)
+
+
+def test_a_gateway_that_was_paused_makes_no_jump(rig, assert_within_limits):
+    rig.engage(Mode.POLICY)
+    rig.send(rig.chunk(offset=(0.2, 0, 0)))
+    rig.run(0.3)
+    rig.now += 2.0  # the process was stopped by a debugger, or the machine swapped
+    rig.run(0.5)
+    assert rig.gateway.mode is Mode.HOLD
+    assert_within_limits(rig.sent)
+
+
+def test_a_driver_that_lags_by_a_tenth_of_a_second_is_no_fault(rig, assert_within_limits):
+    rig.engage(Mode.TELEOP)
+    rig.blocked = True  # this test moves the arm itself
+    for step in range(300):
+        if len(rig.sent) > 10:
+            rig.q = rig.sent[-10].command.position
+        rig.operate(twist=(0.45 * np.sin(step / 40), 0.3 * np.cos(step / 30), 0, 0, 0, 1.0 * np.sin(step / 20)))
+        rig.tick()
+    assert rig.gateway.mode is Mode.TELEOP
+    assert_within_limits(rig.sent)
