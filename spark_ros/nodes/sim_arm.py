@@ -117,7 +117,7 @@ class SimArmNode(Node):
             if snapshot is not None:
                 self._snapshots.put("world", (snapshot, stamp))
             if state is not None:
-                self._state.publish(String(data=json.dumps(state, default=np.generic.item)))
+                self._state.publish(String(data=json.dumps(state)))
             self._steps.tick()
             tick += 1
             due += self._period_s

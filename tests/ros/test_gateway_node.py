@@ -1,0 +1,224 @@
+"""The gateway as a process: what moves the arm, what stops it, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from arm_for_tests import PerfectArm
+from geometry_msgs.msg import TwistStamped
+from graph_for_tests import GraphUnderTest, until
+from sensor_msgs.msg import JointState, Joy, TimeReference
+from std_msgs.msg import String
+from trajectory_msgs.msg import MultiDOFJointTrajectory
+
+from spark_ros import topics
+from spark_ros.contracts import ActionChunk, ActionKind, TeleopInput
+from spark_ros.nodes.motion_messages import message_from_chunk, messages_from_teleop
+from spark_ros.nodes.qos import LATCHED
+from spark_ros.nodes.stamps import stamp_ns
+from spark_ros.robots.kinematics import Kinematics
+from spark_ros.robots.spec import load_robot
+
+pytestmark = pytest.mark.ros
+
+SPEC = load_robot("fr3")
+KINEMATICS = Kinematics(SPEC)
+START = KINEMATICS.forward(SPEC.home)
+SPEED = np.array([0.0, 0.05, 0.0])  # m/s, slow enough for any gateway setting
+
+
+class Policy:
+    """Publishes chunks at 10 Hz that move the tool along y, until it is silenced or spoilt."""
+
+    def __init__(self, graph: GraphUnderTest) -> None:
+        self._clock = graph.client.get_clock()
+        self._publisher = graph.advertise(MultiDOFJointTrajectory, topics.EE_CHUNK)
+        self._begin = self._clock.now().nanoseconds
+        self.speaking, self.spoil = True, lambda message: message
+        graph.client.create_timer(0.1, self._speak)
+
+    def _speak(self) -> None:
+        if not self.speaking:
+            return
+        stamp = self._clock.now().nanoseconds - 20_000_000
+        after = (stamp - self._begin) * 1e-9 + 0.1 * np.arange(1, 11)
+        poses = np.column_stack([START.position + np.outer(after, SPEED), np.tile(START.quaternion, (10, 1))])
+        chunk = ActionChunk(ActionKind.EE_POSE, poses, np.full(10, 0.04), (), 0.1, stamp)
+        self._publisher.publish(self.spoil(message_from_chunk(chunk, SPEC)))
+
+
+class Observed:
+    """The gateway, active, with an arm, and all that it says."""
+
+    def __init__(self, graph: GraphUnderTest) -> None:
+        self.graph = graph
+        self.node = graph.start("gateway")
+        self.modes = graph.listen(String, topics.GATEWAY_MODE, LATCHED)
+        self.setpoints = graph.listen(JointState, topics.GATEWAY_SETPOINT)
+        self.traces = graph.listen(TimeReference, topics.GATEWAY_TRACE)
+        graph.activate("gateway")
+        self.arm = PerfectArm(graph, SPEC)
+
+    @property
+    def mode(self) -> str:
+        return self.modes[-1].data if self.modes else ""
+
+    @property
+    def speed(self) -> float:
+        """Fastest joint of the last setpoint, rad/s."""
+        return float(np.abs(self.setpoints[-1].velocity).max()) if self.setpoints else 0.0
+
+    def engage(self, service: str) -> None:
+        """As soon as the gateway has heard of the arm."""
+        assert until(lambda: self.graph.trigger(service).success), self.graph.logs()
+
+    def is_moving(self) -> bool:
+        return until(lambda: self.speed > 0.01)
+
+    def comes_to_rest_in(self, mode: str) -> bool:
+        return until(lambda: self.mode == mode and self.speed < 1e-3)
+
+
+@pytest.fixture
+def gateway(graph: GraphUnderTest) -> Observed:
+    return Observed(graph)
+
+
+def test_gateway_follows_a_policy_within_limits_and_says_what_it_commanded(gateway: Observed) -> None:
+    Policy(gateway.graph)
+    time.sleep(0.3)
+    assert not gateway.arm.commands, "an idle gateway must command nothing"
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert until(lambda: KINEMATICS.forward(gateway.arm.q).position[1] > START.position[1] + 0.03), gateway.graph.logs()
+    assert gateway.mode == "policy"
+    steps = np.abs(np.diff(np.array(gateway.arm.commands), axis=0))
+    assert np.all(steps <= SPEC.limits.velocity * 0.05), "a command jumped"
+    latest = gateway.setpoints[-1]
+    assert tuple(latest.name) == (*SPEC.joint_names, *SPEC.gripper.joint_names)
+    assert until(lambda: len(gateway.traces) > 3)
+    latency = [stamp_ns(trace.header.stamp) - stamp_ns(trace.time_ref) for trace in gateway.traces]
+    assert all(value >= 20_000_000 for value in latency), "the chunks were stamped 20 ms before they were sent"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        pytest.param(lambda m: _with_x(m, float("nan")), "finite", id="NaN"),
+        pytest.param(lambda m: _with_x(m, 3.0), "beginning moves the tool by", id="a metre away"),
+    ],
+)
+def test_gateway_holds_on_a_bad_chunk(gateway: Observed, spoil: Callable, reason: str) -> None:
+    policy = Policy(gateway.graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), gateway.graph.logs()
+    policy.spoil = spoil
+    assert gateway.comes_to_rest_in("hold"), gateway.graph.logs()
+    gateway.graph.complaint("gateway", reason)
+    assert np.all(np.isfinite(np.array(gateway.arm.commands)))
+
+
+def test_gateway_refuses_a_chunk_in_another_frame(gateway: Observed) -> None:
+    policy = Policy(gateway.graph)
+    policy.spoil = _in_camera_frame
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    gateway.graph.complaint("gateway", "motion in frame 'camera' arrived, expected 'fr3_link0'")
+    assert gateway.comes_to_rest_in("hold")
+    assert np.allclose(gateway.arm.q, SPEC.home, atol=1e-3)
+
+
+def test_gateway_holds_when_the_policy_stalls(gateway: Observed) -> None:
+    policy = Policy(gateway.graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), gateway.graph.logs()
+    policy.speaking = False
+    assert gateway.comes_to_rest_in("hold"), gateway.graph.logs()
+    gateway.graph.complaint("gateway", "policy stalled")
+
+
+def test_gateway_holds_and_falls_silent_when_joint_states_stop(gateway: Observed) -> None:
+    Policy(gateway.graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), gateway.graph.logs()
+    gateway.arm.speaking = False
+    assert gateway.comes_to_rest_in("hold"), gateway.graph.logs()
+    gateway.graph.complaint("gateway", "joint states stopped")
+    time.sleep(0.5)
+    count = len(gateway.arm.commands)
+    time.sleep(0.3)
+    assert len(gateway.arm.commands) == count
+
+
+def test_gateway_follows_an_operator_only_while_the_deadman_is_held(gateway: Observed) -> None:
+    graph, spec = gateway.graph, SPEC
+    twists, joys = graph.advertise(TwistStamped, topics.TELEOP_TWIST), graph.advertise(Joy, topics.TELEOP_JOY)
+    hand = {"deadman": True, "joystick": True}
+
+    def speak() -> None:
+        stamp = graph.client.get_clock().now().nanoseconds
+        velocity = np.array([0.0, 0.05, 0.0, 0.0, 0.0, 0.0])
+        twist, joy = messages_from_teleop(TeleopInput(velocity, 0.08, hand["deadman"], True, stamp), spec)
+        twists.publish(twist)
+        if hand["joystick"]:
+            joys.publish(joy)
+
+    graph.client.create_timer(0.05, speak)
+    gateway.engage(topics.GATEWAY_ENGAGE_TELEOP)
+    assert gateway.is_moving(), graph.logs()
+    hand["deadman"] = False
+    assert until(lambda: gateway.speed < 1e-3)
+    hand["deadman"] = True
+    assert gateway.is_moving()
+    hand["joystick"] = False  # the twist goes on, but nobody vouches for the deadman any more
+    assert until(lambda: gateway.speed < 1e-3), graph.logs()
+
+
+def test_a_stop_is_latched_until_reset(gateway: Observed) -> None:
+    Policy(gateway.graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), gateway.graph.logs()
+    assert gateway.graph.trigger(topics.GATEWAY_STOP).success
+    assert gateway.comes_to_rest_in("fault"), gateway.graph.logs()
+    answer = gateway.graph.trigger(topics.GATEWAY_ENGAGE_POLICY)
+    assert not answer.success and "reset first" in answer.message
+    assert gateway.graph.trigger(topics.GATEWAY_RESET).success
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+
+
+def test_gateway_brakes_before_it_ends_on_sigint(gateway: Observed) -> None:
+    Policy(gateway.graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), gateway.graph.logs()
+    assert gateway.node.end(signal.SIGINT) == 0, gateway.node.output
+    time.sleep(0.2)
+    assert gateway.speed < 1e-3, "the last setpoint must be one at rest"
+    assert "Traceback" not in gateway.node.output
+
+
+def test_an_inactive_gateway_does_not_engage(graph: GraphUnderTest) -> None:
+    graph.start("gateway")
+    PerfectArm(graph, SPEC)
+    assert graph.change("gateway", 1)  # configure
+    answer = graph.trigger(topics.GATEWAY_ENGAGE_POLICY)
+    assert not answer.success and "not active" in answer.message
+
+
+def test_gateway_refuses_a_setting_that_makes_no_sense(graph: GraphUnderTest) -> None:
+    graph.start("gateway", velocity_scale=2.0, max_jum_m=0.1)
+    assert not graph.change("gateway", 1)
+    graph.complaint("gateway", "gateway refuses to configure: gateway setting velocity_scale is 2")
+    graph.nodes[-1].wait_for("no parameter 'max_jum_m'; did you mean max_jump_m")
+
+
+def _with_x(message: MultiDOFJointTrajectory, x: float) -> MultiDOFJointTrajectory:
+    for point in message.points:
+        point.transforms[0].translation.x = x
+    return message
+
+
+def _in_camera_frame(message: MultiDOFJointTrajectory) -> MultiDOFJointTrajectory:
+    message.header.frame_id = "camera"
+    return message
