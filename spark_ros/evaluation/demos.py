@@ -31,10 +31,10 @@ from spark_ros.data.cdr_messages import (
 from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry
 from spark_ros.data.episode_writer import EpisodeWriter
 from spark_ros.evaluation.cell import Cell, Sensed
+from spark_ros.evaluation.seeds import FIRST_DEMO
 from spark_ros.sim.registry import make_expert
 from spark_ros.sim.world import World
 
-FIRST_SEED = 100_000  # of demonstrations; evaluation has a range of its own, see `seeds`
 OPERATOR = "expert"
 
 _TELEOP_HZ = 20.0
@@ -63,7 +63,7 @@ class DemoOptions:
     cameras: tuple[str, ...] | None = None
     image_size: int = 128
     perturbed_share: float = 0.5
-    first_seed: int = FIRST_SEED
+    first_seed: int = FIRST_DEMO
 
 
 def record_demos(
