@@ -80,7 +80,8 @@ class Gateway:
         except SparkError as error:
             return Outcome(False, str(error))
         if jump is not None and self._mode.is_active:
-            return self.stop(f"{jump}, faster than it can: check its encoder, its driver and for a second controller")
+            self.stop(f"{jump}, faster than it can: check its encoder, its driver and for a second controller")
+            return Outcome(False, self._reason)
         return Outcome(True, "")
 
     def on_chunk(self, chunk: ActionChunk, now: float) -> Outcome:
