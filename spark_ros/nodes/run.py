@@ -1,7 +1,7 @@
 """From `main()` to the exit code: one place for spinning and for every way a node can end.
 
 rclpy's own signal handlers shut the context down first, after which nothing can be published any more: a gateway could
-not decelerate the arm. They are therefore off. SIGINT and SIGTERM only set an event; each node is then closed while
+not decelerate the arm. They are therefore off. SIGINT and SIGTERM only leave a note; each node is then closed while
 ROS still works, and the context goes last. A second signal changes nothing.
 
 Each node spins in its own thread on its own SingleThreadedExecutor, so that in one process a slow node cannot starve
@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -42,16 +43,17 @@ def run(*factories: Callable[[], Node], args: Sequence[str] | None = None) -> in
     Returns:
         Exit code: 0 after a signal, 2 if a node refused its parameters, 1 if one could not go on.
     """
-    stop = threading.Event()
+    # Not an Event: its lock is not re-entrant, and a signal that arrives while `wait` holds it would wait for itself.
+    stop: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stop.put(None))
     rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
     spinners: list[_Spinner] = []
     code = OK
     try:
         for factory in factories:
             spinners.append(_Spinner(factory(), stop))
-        stop.wait()
+        stop.get()
     except (SparkError, ParameterException) as error:
         rclpy.logging.get_logger("spark_ros").fatal(str(error))
         code = REFUSED
@@ -65,7 +67,7 @@ def run(*factories: Callable[[], Node], args: Sequence[str] | None = None) -> in
 class _Spinner:
     """A node, its executor and its thread."""
 
-    def __init__(self, node: Node, stop: threading.Event) -> None:
+    def __init__(self, node: Node, stop: SimpleQueue[None]) -> None:
         self._node = node
         self._stop = stop
         self._enough: Future = Future()
@@ -103,4 +105,4 @@ class _Spinner:
         except Exception as error:  # without its callbacks the node would hang on, alive and deaf
             self._error = error
         finally:
-            self._stop.set()
+            self._stop.put(None)

@@ -37,7 +37,7 @@ class NodeUnderTest:
     def __init__(self, name: str, words: list[str], environment: Mapping[str, str], log: Path) -> None:
         self.name = name
         self.log = log
-        command = [sys.executable, "-m", f"spark_ros.nodes.{name}", *words]
+        command = [sys.executable, "-X", "faulthandler", "-m", f"spark_ros.nodes.{name}", *words]
         with log.open("w") as file:
             self.process = subprocess.Popen(command, env=dict(environment), stdout=file, stderr=subprocess.STDOUT)
 
@@ -59,7 +59,7 @@ class NodeUnderTest:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.process.send_signal(signal.SIGABRT)  # faulthandler prints where every thread is
             self.process.wait()
             raise AssertionError(f"{self.name} did not end on {number.name}:\n{self.output}") from None
 
