@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spark_ros.sim.world import Snapshot, World
 
 OVERSAMPLING = 2  # pixels are the mean of 2 x 2: at 128 pixels a cube 60 cm away is otherwise a flickering handful
-SHADOW_SIZE = 4096  # pixels of the shadow map, where shadows are wanted
+SHADOW_SIZE = 2048  # pixels of the shadow map, where shadows are wanted
 
 NO_GRAPHICS = (
     "cannot open off-screen graphics ({reason}): on Debian or Ubuntu run `apt-get install -y {packages}`, elsewhere "

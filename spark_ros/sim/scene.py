@@ -63,7 +63,7 @@ class SceneParameters:
         table_dark: Colour of the wood's grain.
         table_seed: Chooses the boards.
         floor: Colour of the floor.
-        wall: Colour of the background at eye height, and below and above it.
+        wall: Colour of the background.
         light_position: Where the main light comes from.
         light_diffuse: Strength of the main light.
         light_ambient: Strength of the light from everywhere.
@@ -178,6 +178,7 @@ def _add_floor_and_wall(mjcf: mujoco.MjSpec, scene: SceneParameters) -> None:
         width=128,
         height=128,
     )
+    mjcf.visual.rgba.haze = [*scene.wall, 1.0]  # where the endless floor meets the sky
 
 
 def _add_lights(mjcf: mujoco.MjSpec, scene: SceneParameters) -> None:
