@@ -1,0 +1,151 @@
+"""The recorder as a process: whole episodes, made of the bytes that travelled, or a refusal that says why."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graph_for_tests import GraphUnderTest, NodeUnderTest, until
+from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import Image, JointState
+
+from spark_ros import topics
+from spark_ros.contracts import Frame
+from spark_ros.contracts import JointState as Joints
+from spark_ros.data.dataset_folder import DemoFolder
+from spark_ros.nodes.messages import image_from_frame, message_from_joints
+from spark_ros.robots.spec import load_robot
+
+pytestmark = pytest.mark.ros
+
+SPEC = load_robot("fr3")
+NAMES = (*SPEC.joint_names, *SPEC.gripper.joint_names)
+CAMERAS = ("front", "wrist")
+
+
+class Robot:
+    """Cameras at 10 Hz, joint states and setpoints at 100 Hz, from the graph's client; each can be silenced."""
+
+    def __init__(self, graph: GraphUnderTest) -> None:
+        create = graph.client.create_publisher
+        self._clock = graph.client.get_clock()
+        self._images = {camera: create(Image, topics.camera_image(camera), 10) for camera in CAMERAS}
+        self._joints = create(JointState, topics.JOINT_STATES, 10)
+        self._setpoints = create(JointState, topics.GATEWAY_SETPOINT, 10)
+        self.cameras, self.commands = set(CAMERAS), True
+        self.sent: list[int] = []
+        graph.client.create_timer(0.1, self._see)
+        graph.client.create_timer(0.01, self._feel)
+
+    def _see(self) -> None:
+        stamp = self._clock.now().nanoseconds
+        self.sent.append(stamp)
+        for camera in self.cameras:
+            image = np.full((24, 32, 3), len(self.sent) % 256, np.uint8)
+            self._images[camera].publish(image_from_frame(Frame(camera, image, stamp)))
+
+    def _feel(self) -> None:
+        position = np.concatenate([SPEC.home, [0.04, 0.04]])
+        message = message_from_joints(Joints(NAMES, position, np.zeros(9), self._clock.now().nanoseconds))
+        self._joints.publish(message)
+        if self.commands:
+            self._setpoints.publish(message)
+
+
+def start_recorder(graph: GraphUnderTest, folder: Path, **parameters: object) -> NodeUnderTest:
+    parameters = {"folder": str(folder), "task": "lift the cube", "operator": "test", **parameters}
+    return graph.start("recorder", **parameters)
+
+
+def start_episode(graph: GraphUnderTest) -> None:
+    """As soon as every stream arrives."""
+    assert until(lambda: graph.trigger(topics.RECORDER_START).success), graph.logs()
+
+
+def test_a_kept_episode_holds_what_was_sent_and_opens_in_rosbags(graph: GraphUnderTest, tmp_path: Path) -> None:
+    start_recorder(graph, tmp_path / "demos", seed=7)
+    robot = Robot(graph)
+    graph.activate("recorder")
+    start_episode(graph)
+    begun = len(robot.sent)
+    assert until(lambda: len(robot.sent) >= begun + 10)
+    expected = robot.sent[begun + 1 : begun + 9]
+    answer = graph.trigger(topics.RECORDER_KEEP)
+    assert answer.success, answer.message
+
+    folder = DemoFolder(tmp_path / "demos")
+    (entry,) = folder.episodes()
+    assert (entry.task, entry.seed, entry.success) == ("lift the cube", 7, True)
+    episode = folder.read(entry)
+    assert episode.metadata.operator == "test"
+    for camera in CAMERAS:
+        assert set(expected) <= set(episode.cameras[camera].stamps_ns.tolist())
+    assert len(episode.joints) > 50 and len(episode.setpoints) > 50
+    with AnyReader([tmp_path / "demos" / entry.file]) as reader:
+        kinds = {connection.topic: connection.msgtype for connection in reader.connections}
+        assert kinds[topics.camera_image("front")] == "sensor_msgs/msg/Image"
+        for connection, _, raw in reader.messages():
+            reader.deserialize(raw, connection.msgtype)
+
+
+def test_an_episode_does_not_start_while_a_stream_is_missing(graph: GraphUnderTest, tmp_path: Path) -> None:
+    start_recorder(graph, tmp_path / "demos")
+    robot = Robot(graph)
+    robot.cameras.remove("wrist")
+    graph.activate("recorder")
+    assert until(lambda: "joint_states" not in graph.trigger(topics.RECORDER_START).message)
+    answer = graph.trigger(topics.RECORDER_START)
+    assert not answer.success
+    assert answer.message.startswith("nothing arrives on /camera/wrist/color/image_raw: start the node or driver")
+    robot.cameras.add("wrist")
+    start_episode(graph)
+
+
+def test_an_episode_without_commands_or_task_is_refused(graph: GraphUnderTest, tmp_path: Path) -> None:
+    start_recorder(graph, tmp_path / "demos", task="")
+    robot = Robot(graph)
+    robot.commands = False
+    graph.activate("recorder")
+    answer = graph.trigger(topics.RECORDER_START)
+    assert not answer.success and "parameter task is empty" in answer.message
+    graph.set("recorder", task="lift the cube")
+    start_episode(graph)
+    assert not graph.trigger(topics.RECORDER_START).success
+    answer = graph.trigger(topics.RECORDER_KEEP)
+    assert not answer.success and "holds no commands" in answer.message
+    assert graph.trigger(topics.RECORDER_DISCARD).success
+    assert DemoFolder(tmp_path / "demos").episodes() == []
+    assert not list((tmp_path / "demos").glob("*.mcap*"))
+
+
+def test_a_second_recorder_on_the_folder_is_refused(graph: GraphUnderTest, tmp_path: Path) -> None:
+    start_recorder(graph, tmp_path / "demos")
+    assert graph.change("recorder", 1)
+    with DemoFolder(tmp_path / "other").recording():
+        graph.change("recorder", 2)
+        graph.set("recorder", folder=str(tmp_path / "other"))
+        assert not graph.change("recorder", 1)
+    graph.complaint("recorder", f"recorder refuses to configure: process .* is recording into {tmp_path}/other")
+    assert graph.change("recorder", 1), "the folder is free again"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_mid_episode_leaves_only_whole_episodes(
+    graph: GraphUnderTest, tmp_path: Path, number: signal.Signals
+) -> None:
+    node = start_recorder(graph, tmp_path / "demos")
+    robot = Robot(graph)
+    graph.activate("recorder")
+    for _ in range(2):
+        start_episode(graph)
+        begun = len(robot.sent)
+        assert until(lambda begun=begun: len(robot.sent) > begun + 3)
+        if not DemoFolder(tmp_path / "demos").episodes():
+            assert graph.trigger(topics.RECORDER_KEEP).success
+    assert node.end(number) == 0, node.output
+    assert "discarded episode_000002.mcap: it was still being recorded" in node.output
+    folder = DemoFolder(tmp_path / "demos")
+    assert [entry.file for entry in folder.episodes()] == ["episode_000001.mcap"]
+    assert folder.unfinished() == []
