@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +25,7 @@ from spark_ros.bundle.graphs import export_encoder, export_policy
 from spark_ros.bundle.load import Bundle, load_bundle
 from spark_ros.bundle.manifest import (
     MANIFEST_FILE,
+    NAME_PATTERN,
     VERSION,
     ActionEntry,
     CameraEntry,
@@ -81,7 +83,10 @@ def export_run(
     """
     policy, info = load_policy_run(run_dir, which)
     config = load_config(Path(run_dir) / "config.yaml")
-    statistics = json.loads((Path(run_dir) / "statistics.json").read_text(encoding="utf-8"))
+    try:
+        statistics = json.loads((Path(run_dir) / "statistics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SparkError(f"{run_dir} has no readable statistics.json ({error}): train again") from error
     observations = read_observations(info, Path(demos or config.data.folder))
     return export_bundle(policy, info, observations, statistics, out_dir, precision, name, licence)
 
@@ -112,22 +117,28 @@ def export_bundle(
         SparkError: As for `export_run`.
     """
     out_dir = Path(out_dir)
+    name = name or out_dir.resolve().name
     if precision not in PRECISIONS:
         raise SparkError(f"precision {precision!r} is unknown: use one of {', '.join(PRECISIONS)}")
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise SparkError(f"a bundle cannot be called {name!r}: name it with letters, digits and any of . _ -")
     _require_replaceable(out_dir)
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
     encoder = build_encoder(info.encoder)
-    with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}.") as workshop:
-        folder = Path(workshop) / "bundle"
-        folder.mkdir()
-        golden = _write_graphs(folder, encoder, policy, info, observations, precision)
-        _write_texts(folder, encoder, info, statistics, licence)
-        manifest = _manifest(folder, encoder, policy, info, precision, golden, name or out_dir.resolve().name)
-        (folder / MANIFEST_FILE).write_text(manifest.to_yaml(), encoding="utf-8")
-        load_bundle(folder)
-        if out_dir.exists():
-            os.replace(out_dir, Path(workshop) / "replaced")
-        os.replace(folder, out_dir)
+    try:
+        out_dir.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}.") as workshop:
+            folder = Path(workshop) / "bundle"
+            folder.mkdir()
+            golden = _write_graphs(folder, encoder, policy, info, observations, precision)
+            _write_texts(folder, encoder, info, statistics, licence)
+            manifest = _manifest(folder, encoder, policy, info, precision, golden, name)
+            (folder / MANIFEST_FILE).write_text(manifest.to_yaml(), encoding="utf-8")
+            load_bundle(folder)
+            if out_dir.exists():
+                os.replace(out_dir, Path(workshop) / "replaced")
+            os.replace(folder, out_dir)
+    except OSError as error:
+        raise SparkError(f"cannot write {out_dir} ({error.strerror}): make room or export elsewhere") from error
     return load_bundle(out_dir)
 
 

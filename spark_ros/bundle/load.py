@@ -109,7 +109,10 @@ def _check_file(manifest_file: Path, name: str, expected: str) -> None:
         )
     if not path.is_file():
         raise SparkError(f"{path} is missing from the bundle: copy it again or export again")
-    found = file_sha256(path)
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise SparkError(f"{path} cannot be read ({error.strerror}): check its permissions or copy it again") from error
     if found != expected:
         raise SparkError(
             f"{path} is not the file that was exported (SHA-256 {found[:12]}…, expected {expected[:12]}…): "

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from spark_ros.contracts import ActionKind, SparkError
 
 VERSION = 1
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 MANIFEST_FILE = "bundle.yaml"
 
 
@@ -130,7 +131,7 @@ class Manifest(_Part):
 
     version: int
     id: str
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=NAME_PATTERN)
     created: str
     source_commit: str
     task: str

@@ -1,8 +1,8 @@
 """Precisions an encoder can be exported with, and what each must still achieve.
 
 int8 stores the matrices as 8-bit integers with one scale per output channel and quantises activations on the fly.
-Tried on *dinov2-s-derived*, block 9, 112 px, 64 rendered frames of an FR3 at a table; cosine of tokens to float32, mean /
-1% quantile / worst (`benchmarks/encoder_speed.py` measures what we use):
+Tried on *dinov2-s-derived*, block 9, 112 px, 64 rendered frames of an FR3 at a table; cosine of tokens to float32,
+mean / 1% quantile / worst (`benchmarks/encoder_speed.py` measures what we use):
 
     one scale per matrix                         .9968 / .993 / .986
     one scale per output channel                 .9990 / .997 / .984
@@ -70,8 +70,9 @@ def quantise_dynamic(source: Path, target: Path, keep_float: Sequence[str]) -> N
 
 
 # On the lift task int8 reached a mean cosine of .9988 and moved the actions by 0.014 standard deviations (0.3 to 1 mm).
-# The same int8 graph with other, equally exact float kernels differs from itself by a cosine of .996 at worst: each
-# token's neighbours in the integer grid are that far apart. So much must be granted to another processor.
+# Rounding activations to 8 bits also amplifies harmless differences of float arithmetic: the same int8 graph run with
+# other, equally exact float kernels differs from itself by a cosine of .996 at worst, which must be granted to the
+# robot's processor.
 PRECISIONS = {
     "fp32": Precision(None, min_mean_cosine=0.9999, max_action_error=0.001, min_token_cosine=0.9999),
     "int8": Precision(quantise_dynamic, min_mean_cosine=0.99, max_action_error=0.1, min_token_cosine=0.99),

@@ -62,9 +62,13 @@ def derived_weights() -> Path:
     file = weights.cache_dir() / "weights" / f"{NAME}.safetensors"
     recorded = file.with_suffix(".safetensors.sha256")
     if not (file.is_file() and recorded.is_file()):
-        _extract(file)
-    expected = recorded.read_text().split()[0]
-    if file_sha256(file) != expected:
+        try:
+            _extract(file)
+        except OSError as error:
+            raise SparkError(
+                f"cannot write {file} ({error.strerror}): make room, or set XDG_CACHE_HOME to a place you may write to"
+            ) from error
+    if [file_sha256(file)] != recorded.read_text().split()[:1]:
         raise SparkError(
             f"{file} has changed since it was extracted, its SHA-256 is not the recorded one: delete it and run again"
         )

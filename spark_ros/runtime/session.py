@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import onnxruntime
+from typing import TYPE_CHECKING
 
 from spark_ros.contracts import SparkError
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -37,8 +39,16 @@ def open_session(file: Path, options: SessionOptions) -> onnxruntime.InferenceSe
     """A session for an ONNX file.
 
     Raises:
-        SparkError: The provider is unknown or did not start, or the file is not a graph this ONNX Runtime can run.
+        SparkError: ONNX Runtime is not installed, the provider is unknown or did not start, or the file is not a graph
+            this ONNX Runtime can run.
     """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise SparkError(
+            f"inference needs onnxruntime, which cannot be imported ({error}): pip install onnxruntime, "
+            "or onnxruntime-gpu on a machine with an NVIDIA GPU, never both"
+        ) from error
     if options.provider not in PROVIDERS or options.threads < 1:
         raise SparkError(
             f"inference with provider {options.provider!r} and {options.threads} threads is not possible: "

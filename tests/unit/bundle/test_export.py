@@ -1,6 +1,8 @@
+import dataclasses
 import json
 import shutil
 import sys
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))  # demos_for_tra
 from demos_for_training import tiny_run, write_demos
 
 from spark_ros.bundle import export, quantise
-from spark_ros.bundle.export import export_run
+from spark_ros.bundle.export import export_bundle, export_run
 from spark_ros.bundle.load import load_bundle
+from spark_ros.bundle.observations import read_observations
 from spark_ros.contracts import Frame, JointState, SparkError
 from spark_ros.encoders.base import normalise_images
 from spark_ros.encoders.registry import build_encoder
@@ -152,10 +155,30 @@ def test_export_without_the_demonstrations_says_what_to_give(run, tmp_path):
         export_run(run, tmp_path / "bundle", demos=other)
 
 
-@pytest.mark.parametrize("arguments", [{"precision": "int2"}, {"which": "worst"}])
-def test_unknown_option_is_refused(run, tmp_path, arguments):
-    with pytest.raises(SparkError, match="unknown"):
+@pytest.mark.parametrize("arguments", [{"precision": "int2"}, {"which": "worst"}, {"name": "my bundle"}])
+def test_impossible_option_is_refused(run, tmp_path, arguments):
+    with pytest.raises(SparkError, match=r"unknown|cannot be called 'my bundle'"):
         export_run(run, tmp_path / "bundle", **arguments)
+
+
+def test_export_to_where_nothing_can_be_written_is_one_sentence(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SparkError, match="cannot write"):
+        export_run(run, tmp_path / "file" / "bundle")
+
+
+def test_robot_described_by_a_file_travels_with_the_bundle(run, exported, tmp_path, monkeypatch):
+    reuse_graphs(monkeypatch, exported["fp32"])
+    arm = tmp_path / "my_arm.yaml"
+    shutil.copyfile(resources.files("spark_ros.robots") / "specs" / "fr3.yaml", arm)
+    policy, info = load_policy_run(run)
+    demos = load_config(run / "config.yaml").data.folder
+    observations = read_observations(info, Path(demos), count=6)
+    moved = dataclasses.replace(info, robot=str(arm))
+    bundle = export_bundle(policy, moved, observations, {}, tmp_path / "bundle", "fp32")
+    arm.unlink()
+    assert load_bundle(bundle.folder).robot.joint_names == info.joint_names
+    PolicyRuntime(bundle)
 
 
 def test_folder_that_is_no_run_is_refused(tmp_path):

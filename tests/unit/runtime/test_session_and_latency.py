@@ -1,8 +1,9 @@
+import sys
+
 import onnxruntime
 import pytest
 
 from spark_ros.contracts import SparkError
-from spark_ros.runtime import session
 from spark_ros.runtime.latency import LatencyTrace
 from spark_ros.runtime.session import SessionOptions, open_session
 
@@ -39,10 +40,16 @@ def test_silent_fallback_to_the_processor_is_refused(graph, monkeypatch):
             return ["CPUExecutionProvider"]
 
     available = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(session.onnxruntime, "get_available_providers", lambda: available)
-    monkeypatch.setattr(session.onnxruntime, "InferenceSession", FallenBack)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", FallenBack)
     with pytest.raises(SparkError, match="fell back to CPUExecutionProvider"):
         open_session(graph, SessionOptions(provider="cuda"))
+
+
+def test_missing_onnxruntime_says_what_to_install(graph, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(SparkError, match="pip install onnxruntime"):
+        open_session(graph, SessionOptions())
 
 
 def test_file_that_is_no_graph_is_refused_in_one_sentence(tmp_path):
