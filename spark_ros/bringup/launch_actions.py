@@ -15,7 +15,7 @@ from spark_ros.bringup.command_line import ros_arguments
 from spark_ros.bringup.domain import claim_domain
 from spark_ros.bringup.environment import transport_environment
 from spark_ros.bringup.graph import Graph, GraphNode, misspelt
-from spark_ros.bringup.process import describe_exit, last_error
+from spark_ros.bringup.process import describe_exit, last_error, without_colour
 from spark_ros.contracts import SparkError
 from spark_ros.shares import PACKAGE
 
@@ -64,7 +64,7 @@ def _node(node: GraphNode) -> list[Any]:
     recent: deque[str] = deque(maxlen=200)
 
     def heard(event: ProcessIO) -> None:
-        recent.extend(event.text.decode("utf-8", errors="replace").splitlines())
+        recent.extend(without_colour(event.text.decode("utf-8", errors="replace")).splitlines())
 
     def ended(event: ProcessExited, context: LaunchContext) -> None:
         if not context.is_shutdown:  # raised, since only an exception makes `ros2 launch` exit with a failure

@@ -94,11 +94,16 @@ class NodeProcess:
         with self.log.open("a", encoding="utf-8") as file:
             for raw in self._process.stdout:
                 line = raw.decode("utf-8", errors="replace").rstrip("\n")
-                plain = _COLOUR.sub("", line)
+                plain = without_colour(line)
                 self._recent.append(plain)
                 file.write(plain + "\n")
                 file.flush()
                 self._on_line(self.name, line)
+
+
+def without_colour(line: str) -> str:
+    """The line without a terminal's colour codes."""
+    return _COLOUR.sub("", line)
 
 
 def last_error(lines: Sequence[str]) -> str:

@@ -53,7 +53,7 @@ def _record(options: argparse.Namespace) -> int:
             os.environ.update(graph.environment)
             domain_id = graph.domain_id
         elif options.domain is not None:
-            domain_id = int(options.domain)
+            domain_id = _domain(options.domain)
         client = stack.enter_context(DemoClient(domain_id))
         simulated = scripted or options.sim
         client.require(simulator=simulated)
@@ -89,6 +89,12 @@ def _record(options: argparse.Namespace) -> int:
         done = len(plan.recorded())
     print(f"{NAME}: {plan.folder.path} holds {done} episodes of '{plan.instruction}'")
     return 0
+
+
+def _domain(text: str) -> int:
+    if not text.isdecimal():
+        raise SparkError(f"--domain {text} is no number of a ROS domain to join; auto goes with --bringup only")
+    return int(text)
 
 
 def _rates(client: DemoClient) -> str:

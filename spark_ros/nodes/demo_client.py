@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,16 +39,17 @@ class DemoClient:
         rates: Messages per second of each recorded stream, by topic.
     """
 
-    def __init__(self, domain_id: int | None = None) -> None:
+    def __init__(self, domain_id: int | None = None, name: str = "record_demos") -> None:
         """Join the graph.
 
         Args:
             domain_id: ROS domain; None for `ROS_DOMAIN_ID`.
+            name: Of its node.
         """
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO)
         self.domain_id = self._context.get_domain_id()
-        self._node = rclpy.create_node("record_demos", context=self._context)
+        self._node = rclpy.create_node(name, context=self._context)
         self.mode = ""
         self.sim_state: dict[str, Any] = {}
         self.rates: dict[str, float] = {}
@@ -57,7 +59,7 @@ class DemoClient:
         node.create_subscription(DiagnosticArray, diagnostics.TOPIC, self._on_diagnostics, 20)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._executor.spin, name="record_demos", daemon=True)
+        self._thread = threading.Thread(target=self._executor.spin, name=name, daemon=True)
         self._thread.start()
 
     def __enter__(self) -> DemoClient:
@@ -76,7 +78,7 @@ class DemoClient:
             simulator: Whether the simulated arm is one of them.
 
         Raises:
-            SparkError: One is missing.
+            SparkError: One is missing or there twice.
         """
         needed = {"gateway": topics.GATEWAY_HOLD, "recorder": topics.RECORDER_START}
         if simulator:
@@ -90,6 +92,13 @@ class DemoClient:
                         "terminal (ros2 launch spark_ros teleop.launch.py), or add --bringup"
                     )
                 time.sleep(RETRY_S)
+        count = Counter(self._node.get_node_names())
+        twice = [name for name in ("gateway", "recorder", "sim_arm") if count[name] > 1]
+        if twice:
+            raise SparkError(
+                f"{count[twice[0]]} nodes named {twice[0]} run in ROS domain {self.domain_id}: stop the one left over "
+                "from an earlier start, else episodes mix two arms"
+            )
 
     def require_operator(self) -> None:
         """Somebody sends teleoperation.
