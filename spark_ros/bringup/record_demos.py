@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Record; the exit code is 0 when the folder holds what was asked for, 2 on a problem, 130 after Ctrl-C."""
     words = remove_ros_args(sys.argv)[1:] if arguments is None else arguments
     options = _parser().parse_args(words)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # both discard what is being recorded
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # whatever ends the session discards what is being recorded
     try:
         return _record(options)
     except SparkError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 from spark_ros import topics
@@ -79,16 +80,18 @@ class Episode:
         self._recording = True
         try:
             self._client.insist(topics.GATEWAY_ENGAGE_TELEOP)
-        except BaseException:
-            self.__exit__()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        try:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        # After Ctrl-C or a node's end some of this may have happened already or be impossible; why the block was left
+        # matters more than that.
+        with suppress(SparkError) if error is not None else nullcontext():
             if self._recording:
                 self.discard()
-        finally:
+        with suppress(SparkError) if error is not None else nullcontext():
             self._client.disengage()
 
     def keep(self) -> str:
