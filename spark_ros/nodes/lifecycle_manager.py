@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State, Transition
@@ -58,7 +59,7 @@ class LifecycleManagerNode(Node):
     def close(self) -> None:
         """Take the nodes down in reverse order; those that are gone already are fine."""
         self._stop.set()
-        self._thread.join(self._timeout_s)
+        self._thread.join()
         self._take_down(self.executor)
 
     def _bring_up(self) -> None:
@@ -71,19 +72,16 @@ class LifecycleManagerNode(Node):
             if self._auto_engage:
                 self._engage()
         except SparkError as error:
-            self._error = error
+            self._error = None if self._stop.is_set() else error
 
     def _change(self, name: str, transition: int, wanted_from: int, verb: str) -> None:
         """One transition of one node; a node that is past it already is left as it is."""
-        if self._stop.is_set():
-            return
-        state = call(self, GetState, f"/{name}/get_state", GetState.Request(), self._timeout_s).current_state
-        if state.id != wanted_from:
+        if self._ask(GetState, f"/{name}/get_state", GetState.Request()).current_state.id != wanted_from:
             return
         self._say(f"{name}: {verb}", announce=False)
         asked_at = time.monotonic()
         request = ChangeState.Request(transition=Transition(id=transition))
-        if not call(self, ChangeState, f"/{name}/change_state", request, self._timeout_s).success:
+        if not self._ask(ChangeState, f"/{name}/change_state", request).success:
             raise SparkError(self._reason(name, asked_at) or f"{name} refuses to {verb}: its own log says why")
 
     def _reason(self, name: str, since: float) -> str:
@@ -99,12 +97,15 @@ class LifecycleManagerNode(Node):
         """The first joint states and features may still be on their way: ask until it is granted."""
         deadline = time.monotonic() + self._timeout_s
         while not self._stop.is_set():
-            answer = call(self, Trigger, topics.GATEWAY_ENGAGE_POLICY, Trigger.Request(), self._timeout_s)
+            answer = self._ask(Trigger, topics.GATEWAY_ENGAGE_POLICY, Trigger.Request())
             if answer.success:
                 return self._say("the policy moves the arm")
             if time.monotonic() > deadline:
                 raise SparkError(f"the gateway does not let the policy move the arm: {answer.message}")
             self._stop.wait(0.5)
+
+    def _ask(self, service_type: type, name: str, request: Any) -> Any:
+        return call(self, service_type, name, request, self._timeout_s, abandon=self._stop)
 
     def _take_down(self, executor: Executor | None) -> None:
         for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
