@@ -147,9 +147,8 @@ class GatewayNode(ManagedNode):
         self._arm.publish(arm)
         self._gripper.publish(gripper)
         self._setpoint.publish(setpoint_message(command, self._spec, stamp))
-        trace = trace_message(command, stamp)
-        if trace is not None:
-            self._trace.publish(trace)
+        if command.source_stamp_ns is not None:
+            self._trace.publish(trace_message(command.source_stamp_ns, stamp))
             self._latency.add((stamp - command.source_stamp_ns) * 1e-9)
         return bool(abs(command.velocity).max() > 0.0)
 

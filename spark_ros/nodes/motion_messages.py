@@ -43,13 +43,9 @@ def vendor_messages(command: Command, spec: RobotSpec) -> tuple[Float64MultiArra
     return arm, Float64MultiArray(data=[command.gripper_width / len(spec.gripper.joint_names)])
 
 
-def trace_message(command: Command, stamp: int) -> TimeReference | None:
-    """When the command was sent and when the frame behind it was taken; None if it follows no new chunk."""
-    if command.source_stamp_ns is None:
-        return None
-    return TimeReference(
-        header=header(stamp), time_ref=time_message(command.source_stamp_ns), source="capture to command"
-    )
+def trace_message(captured: int, commanded: int) -> TimeReference:
+    """When a command was sent, and when the frame behind it was taken; both in ns."""
+    return TimeReference(header=header(commanded), time_ref=time_message(captured), source="capture to command")
 
 
 def message_from_chunk(chunk: ActionChunk, spec: RobotSpec) -> MultiDOFJointTrajectory | JointTrajectory:
