@@ -76,9 +76,13 @@ class Episode:
         client.set_parameters("recorder", about)
 
     def __enter__(self) -> Episode:
-        self._client.insist(topics.RECORDER_START)
-        self._recording = True
         try:
+            self._recording = True  # Ctrl-C while the recorder answers must not leave it recording
+            try:
+                self._client.insist(topics.RECORDER_START)
+            except SparkError:
+                self._recording = False  # it refused; if it records, then for somebody else
+                raise
             self._client.insist(topics.GATEWAY_ENGAGE_TELEOP)
         except BaseException as error:
             self.__exit__(type(error))
