@@ -93,6 +93,7 @@ def run_episode(
         chunk_delay_s: See `evaluate`.
         film: Collects the frames.
     """
+    begin = time.monotonic()
     cell.reset(seed)
     world, gateway = cell.world, cell.gateway
     thinker = _Thinker(pilot, chunk_delay_s)
@@ -121,7 +122,10 @@ def run_episode(
         if not gateway.mode.is_active:
             ending = gateway.reason
             break
-    return EpisodeResult(seed, world.success(), round(world.time_s, 3), ending, tuple(thinker.latency_ms))
+    speed = world.time_s / (time.monotonic() - begin)
+    return EpisodeResult(
+        seed, world.success(), round(world.time_s, 3), ending, round(speed, 3), tuple(thinker.latency_ms)
+    )
 
 
 class _Thinker:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spark_ros.bundle.load import load_bundle
+from spark_ros.bundle.load import Bundle, load_bundle
 from spark_ros.contracts import ActionChunk, Frame, JointState, StateFeatures
 from spark_ros.robots.spec import RobotSpec
 from spark_ros.runtime.encoder_runtime import EncoderRuntime
@@ -56,7 +56,7 @@ def bundle_pilot(path: str | Path, options: SessionOptions | None = None) -> Pil
     encoder, policy = EncoderRuntime(bundle, options), PolicyRuntime(bundle, options)
     return Pilot(
         manifest.id,
-        describe_bundle(path),
+        describe_bundle(bundle),
         bundle.robot,
         tuple(manifest.cameras),
         manifest.task,
@@ -66,13 +66,8 @@ def bundle_pilot(path: str | Path, options: SessionOptions | None = None) -> Pil
     )
 
 
-def describe_bundle(path: str | Path) -> dict[str, str]:
-    """What a reader of a report wants to know of a bundle.
-
-    Raises:
-        SparkError: The bundle is damaged.
-    """
-    bundle = load_bundle(path)
+def describe_bundle(bundle: Bundle) -> dict[str, str]:
+    """What a reader of a report wants to know of a bundle."""
     manifest, encoder, action = bundle.manifest, bundle.manifest.encoder, bundle.manifest.action
     cameras = ", ".join(f"{name} {entry.size}x{entry.size}" for name, entry in manifest.cameras.items())
     weights = encoder.recipe.get("weights", "")

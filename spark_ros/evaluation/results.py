@@ -14,6 +14,7 @@ from spark_ros.evaluation.statistics import percentiles, wilson95
 
 RESULTS_FILE = "episodes.jsonl"
 _VERSION = 1
+_FINISHED = {"finished": True}
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class EpisodeResult:
         success: Whether the task was done in time.
         duration_s: Task time until success, or until the episode was over.
         ending: Why it ended, in words.
+        speed: Simulated seconds per second of the clock on the wall, 1 where the simulator keeps up with real time.
         latency_ms: One number per chunk, see the evaluation's `latency_of`.
         interval_ms: Times between consecutive chunks that the arm came to follow.
         video: Name of the video's file, empty without one.
@@ -34,6 +36,7 @@ class EpisodeResult:
     success: bool
     duration_s: float
     ending: str
+    speed: float
     latency_ms: tuple[float, ...] = ()
     interval_ms: tuple[float, ...] = ()
     video: str = ""
@@ -41,6 +44,9 @@ class EpisodeResult:
 
 class EpisodeLog:
     """The results of one evaluation in `RESULTS_FILE`: a line that says what is evaluated, then one per episode.
+
+    An evaluation that was interrupted is continued. One that is finished, or of something else, is put aside as
+    ``episodes.old.jsonl`` and a new one begins, so that nobody takes old results for new ones.
 
     Attributes:
         results: What is known, by seed.
@@ -51,25 +57,26 @@ class EpisodeLog:
 
         Args:
             folder: Made if need be.
-            setup: JSON-able; whatever must be the same for results to be comparable.
+            setup: JSON-able; whatever must be the same for results to belong together.
 
         Raises:
-            SparkError: The folder holds the results of another setup, or cannot be written.
+            SparkError: The folder cannot be written, or the log in it is damaged.
         """
         self._path = folder / RESULTS_FILE
         self.results: dict[int, EpisodeResult] = {}
-        header = json.dumps({"version": _VERSION, **setup}, sort_keys=True)
+        header = json.loads(json.dumps({"version": _VERSION, **setup}))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            *whole, torn = self._path.read_bytes().split(b"\n") if self._path.exists() else [b""]
-            if not whole:
-                self._path.write_text(header + "\n", encoding="utf-8")
+            lines, torn = self._lines()
+            if lines and lines[0] == header and lines[-1] != _FINISHED:
+                os.truncate(self._path, self._path.stat().st_size - torn)
+                self.results = {result.seed: result for result in map(self._result, lines[1:])}
                 return
-            if torn:  # killed while writing: forget that line
-                os.truncate(self._path, self._path.stat().st_size - len(torn))
+            if lines:
+                os.replace(self._path, self._path.with_suffix(".old.jsonl"))
+            self._path.write_text(json.dumps(header) + "\n", encoding="utf-8")
         except OSError as error:
             raise SparkError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
-        self._read(whole, header)
 
     def add(self, result: EpisodeResult) -> None:
         """Keeps a result, on the disk too before this returns.
@@ -77,32 +84,46 @@ class EpisodeLog:
         Raises:
             SparkError: The disk is full.
         """
+        self._append(asdict(result))
+        self.results[result.seed] = result
+
+    def finish(self) -> None:
+        """Marks the evaluation as finished.
+
+        Raises:
+            SparkError: The disk is full.
+        """
+        self._append(_FINISHED)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
         try:
             with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(asdict(result)) + "\n")
+                stream.write(json.dumps(line) + "\n")
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
             raise SparkError(f"cannot write {self._path}: {error.strerror}; make room and run again") from error
-        self.results[result.seed] = result
 
-    def _read(self, lines: Sequence[bytes], header: str) -> None:
+    def _lines(self) -> tuple[list[Any], int]:
+        """The whole lines, and how many bytes of a torn one follow: it was being written when the process died."""
+        if not self._path.exists():
+            return [], 0
+        *whole, torn = self._path.read_bytes().split(b"\n")
         try:
-            found = json.loads(lines[0])
-            for line in lines[1:]:
-                values = json.loads(line)
-                for name in ("latency_ms", "interval_ms"):
-                    values[name] = tuple(values[name])
-                self.results[values["seed"]] = EpisodeResult(**values)
-        except (ValueError, KeyError, TypeError) as error:
-            raise SparkError(f"{self._path} is damaged ({error}): delete it or choose another folder") from error
-        wanted = json.loads(header)
-        for key in sorted({*found, *wanted}):
-            if found.get(key) != wanted.get(key):
-                raise SparkError(
-                    f"{self._path} holds results with {key} {found.get(key)}, this evaluation has {wanted.get(key)}: "
-                    "choose another folder with --out, or delete that file"
-                )
+            return [json.loads(line) for line in whole], len(torn)
+        except ValueError as error:
+            raise self._damaged(error) from error
+
+    def _result(self, values: dict[str, Any]) -> EpisodeResult:
+        try:
+            for name in ("latency_ms", "interval_ms"):
+                values[name] = tuple(values[name])
+            return EpisodeResult(**values)
+        except (KeyError, TypeError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> SparkError:
+        return SparkError(f"{self._path} is damaged ({error}): delete it or choose another folder")
 
 
 def summary(results: Sequence[EpisodeResult]) -> dict[str, Any]:

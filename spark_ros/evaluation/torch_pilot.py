@@ -22,16 +22,19 @@ from spark_ros.robots.spec import load_robot
 from spark_ros.training.run_directory import RunDirectory, load_policy_run
 
 
-def run_pilot(run_dir: str | Path, which: str = "best") -> Pilot:
+def run_pilot(run_dir: str | Path, which: str = "best", threads: int = 1) -> Pilot:
     """The policy of a training run, finished or not.
 
     Args:
         run_dir: Its directory.
         which: The checkpoint, ``best`` or ``last``.
+        threads: Of torch, in the whole process. The simulator's graphics keep the other cores busy, and threads that
+            wait for each other on a busy machine make a single image ten times slower.
 
     Raises:
         SparkError: There is no such run or checkpoint, or its encoder cannot be had.
     """
+    torch.set_num_threads(threads)
     policy, info = load_policy_run(run_dir, which)
     encoder = build_encoder(info.encoder)
     robot = load_robot(info.robot)

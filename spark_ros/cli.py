@@ -1,0 +1,91 @@
+"""`spark-ros <verb>`: what a user types. Every verb is a module of `commands/`; errors become one line here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from spark_ros.commands import bundle, data, doctor, evaluate, export, record, train, up, weights
+from spark_ros.contracts import SparkError
+
+PROGRAM = "spark-ros"
+OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130  # 130 as a shell reports Ctrl-C
+
+_VERBS = (up, record, train, export, evaluate, bundle, data, weights, doctor)
+# Which extra of setup.py brings a module that is not there.
+_EXTRAS = {
+    "torch": "train",
+    "safetensors": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "mujoco": "sim",
+    "franky_sim": "sim",
+    "av": "sim",
+    "matplotlib": "sim",
+    "onnxruntime": "cpu",
+    "rclpy": "ros",
+}
+_DESCRIPTION = """\
+From demonstrations to a moving arm: record, train a policy on foundation-model features, export it as one bundle,
+evaluate it, run it over ROS 2."""
+_EPILOG = """\
+in a row:
+  spark-ros record --episodes 60 --folder demos
+  spark-ros train policy data.folder=demos out_dir=run
+  spark-ros export --run run --out bundle
+  spark-ros eval --bundle bundle --episodes 50
+  spark-ros up manipulation sim:=true bundle:=bundle auto_engage:=true
+
+exit status: 0 done, 1 something did not work, 2 wrong use or something to put right (the sentence says what),
+130 interrupted. `spark-ros <verb> --help` explains a verb."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `spark-ros`; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is to be interrupted
+        return options.run(options)
+    except SparkError as error:
+        from spark_ros.training.interrupt import Interrupted
+
+        interrupted = isinstance(error, Interrupted)
+        _say(str(error) if interrupted else f"error: {error}")
+        return INTERRUPTED if interrupted else REFUSED
+    except KeyboardInterrupt:
+        _say(getattr(options, "interrupted", "interrupted"))
+        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _say(f"error: this needs the Python module {error.name}: pip install 'spark_ros[{extra}]'")
+        return REFUSED
+    except BrokenPipeError:  # the reader (| head) has gone; nothing may be written to stdout at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, without importing anything heavy."""
+    result = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = result.add_subparsers(title="verbs", metavar="<verb>", required=True)
+    for verb in _VERBS:
+        verb.add_to(verbs)
+    return result
+
+
+def _say(text: str) -> None:
+    print(f"{PROGRAM}: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
