@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+START_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # the supervisor starts this process with them blocked
 GRACE_S = 8.0  # a recorder closes its episode and a gateway ramps down in well under that
 
 
@@ -27,6 +28,11 @@ def _follow_supervisor(pipe: int) -> None:
 
 def main() -> None:
     """Start the watcher, then do what the installed executable of that module does."""
+    for (
+        number
+    ) in START_SIGNALS:  # until the node handles them itself; while it imports there is nothing to put in order
+        signal.signal(number, lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, START_SIGNALS)
     pipe, module = int(sys.argv[1]), sys.argv[2]
     threading.Thread(target=_follow_supervisor, args=(pipe,), daemon=True).start()
     sys.argv = [module, *sys.argv[3:]]

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from spark_ros.bringup.child import START_SIGNALS
+
 # rcutils prints "[ERROR] [stamp] [node]: text", a Python traceback ends in "SomeError: text".
 _ROS_ERROR = re.compile(r"\[(?:ERROR|FATAL)\](?: \[[^\]]*\])* ?:? ?(?P<text>.+)")
 _PYTHON_ERROR = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt)(?:: .*)?$")
@@ -51,15 +53,21 @@ class NodeProcess:
         self.log = log
         self._on_line = on_line
         self._recent: deque[str] = deque(maxlen=200)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "spark_ros.bringup.child", str(lifeline), module, *arguments],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(lifeline,),
-            start_new_session=True,  # Ctrl-C in the terminal reaches the supervisor alone, which passes it on in order
-        )
+        # Blocked across the start, so that a signal finds the child only once it can take it: no traceback out of an
+        # interpreter that was still importing.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, START_SIGNALS)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "spark_ros.bringup.child", str(lifeline), module, *arguments],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(lifeline,),
+                start_new_session=True,  # Ctrl-C in the terminal reaches the supervisor alone, which passes it on
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._reader = threading.Thread(target=self._read, name=f"output of {name}", daemon=True)
         self._reader.start()
 

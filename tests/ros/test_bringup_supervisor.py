@@ -86,6 +86,7 @@ def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
 def test_a_graph_is_ready_when_the_manager_says_so_and_ends_in_order(start: Start) -> None:
     with start(arm=QUIET, gateway=QUIET, manager=MANAGER) as graph:
         graph.wait_ready(20)
+        assert until(lambda: all("here" in (graph.log_directory / f"{n}.log").read_text() for n in ("arm", "gateway")))
         graph.check()
         assert set(graph.exit_codes.values()) == {None}
         with pytest.raises(SparkError, match=f"ROS domain {graph.domain_id} is in use"):
@@ -120,6 +121,13 @@ def test_a_node_that_ignores_signals_is_killed(start: Start, monkeypatch: pytest
     graph = start(stubborn=STUBBORN)
     assert until(lambda: "here" in (graph.log_directory / "stubborn.log").read_text())
     assert graph.stop() == {"stubborn": -signal.SIGKILL}
+
+
+def test_a_stop_during_the_start_is_as_clean_as_any(start: Start) -> None:
+    slow = "import time\ntime.sleep(30)"
+    graph = start(arm=slow, gateway=slow, manager=slow)
+    assert graph.stop() == {"arm": 0, "gateway": 0, "manager": 0}
+    assert all(path.read_text() == "" for path in graph.log_directory.iterdir())
 
 
 def test_no_node_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
