@@ -51,6 +51,7 @@ class NodeProcess:
         """
         self.name = name
         self.log = log
+        log.touch()
         self._on_line = on_line
         self._recent: deque[str] = deque(maxlen=200)
         # Blocked across the start, so that a signal finds the child only once it can take it: no traceback out of an
