@@ -10,8 +10,8 @@ import numpy as np
 
 from spark_ros.evaluation.results import EpisodeResult
 
-_WIDTH, _HEIGHT = 480, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 36, 26, 44
+_WIDTH, _HEIGHT = 480, 290
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 56, 30, 52
 _BINS = 36
 
 
@@ -56,7 +56,7 @@ def histogram(values: Sequence[float], label: str, marks: dict[str, float], limi
 
 def timeline(results: Sequence[EpisodeResult], longest_s: float) -> str:
     """One bar per episode, as long as it took, coloured by how it ended."""
-    row = max(7.0, min(20.0, 420 / max(len(results), 1)))
+    row = max(5.0, min(22.0, 210 / max(len(results), 1)))
     height = round(_TOP / 2 + row * len(results) + _BOTTOM)
     right = max([longest_s, *(result.duration_s for result in results)])
     step = _nice_step(right / 6)
@@ -102,7 +102,7 @@ def _grid(x: _Scale, ticks: Sequence[float], label: str, top: float = _TOP, heig
     bottom = height - _BOTTOM
     lines = [
         f'<line class="axis" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top}" y2="{bottom}"/>'
-        + _text(x(tick), bottom + 18, f"{tick:g}", "middle")
+        + _text(x(tick), bottom + 21, f"{tick:g}", "middle")
         for tick in ticks
     ]
     return "".join(lines) + _text(_WIDTH / 2, height - 6, label, "middle")
@@ -113,7 +113,7 @@ def _marks(x: _Scale, marks: dict[str, float]) -> str:
     parts, free = [], 0.0
     for name, value in sorted(marks.items(), key=lambda mark: mark[1]):
         at = max(x(value), free)
-        free = at + 9.5 * len(name) + 6
+        free = at + 11 * len(name) + 6
         parts.append(
             f'<line class="mark" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{_TOP - 6}" y2="{_HEIGHT - _BOTTOM}"/>'
             + _text(at, _TOP - 10, name, "middle")

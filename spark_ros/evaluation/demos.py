@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from spark_ros import topics
 from spark_ros.contracts import Command, SparkError, TeleopInput
@@ -31,6 +30,7 @@ from spark_ros.data.cdr_messages import (
 from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry
 from spark_ros.data.episode_writer import EpisodeWriter
 from spark_ros.evaluation.cell import Cell, Sensed
+from spark_ros.evaluation.progress import progress_bar
 from spark_ros.evaluation.seeds import FIRST_DEMO
 from spark_ros.sim.registry import make_expert
 from spark_ros.sim.world import World
@@ -90,9 +90,8 @@ def record_demos(
     demos = DemoFolder(folder)
     world = World(options.task, options.robot, options.cameras, options.image_size)
     try:
-        with demos.recording(), tqdm(total=count, desc="recording", unit="demo", disable=not progress) as bar:
+        with demos.recording(), progress_bar("recording", count, len(demos.episodes()), progress) as bar:
             cell = Cell(world)
-            bar.update(min(count, len(demos.episodes())))
             failures = 0
             for seed in _seeds(demos, options.first_seed):
                 if len(demos.episodes()) >= count:

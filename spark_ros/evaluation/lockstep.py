@@ -11,13 +11,12 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from spark_ros.contracts import ActionChunk, SparkError, StateFeatures
 from spark_ros.control.modes import Mode
 from spark_ros.data.align import ObservationAligner
 from spark_ros.evaluation.cell import Cell, Sensed
 from spark_ros.evaluation.pilots import Pilot
+from spark_ros.evaluation.progress import progress_bar
 from spark_ros.evaluation.results import EpisodeLog, EpisodeResult
 from spark_ros.evaluation.video import Film
 from spark_ros.sim.world import World
@@ -60,13 +59,12 @@ def evaluate(
     world = World(task, pilot.robot.name, pilot.cameras, image_size)
     try:
         cell = Cell(world)
-        with tqdm(total=len(seeds), desc="evaluating", unit="episode", disable=not progress) as bar:
-            for seed in seeds:
-                if seed not in log.results:
-                    log.add(_episode(cell, pilot, seed, chunk_delay_s, videos))
+        missing = [seed for seed in seeds if seed not in log.results]
+        with progress_bar("evaluating", len(seeds), len(seeds) - len(missing), progress) as bar:
+            for seed in missing:
+                log.add(_episode(cell, pilot, seed, chunk_delay_s, videos))
+                bar.set_postfix_str(log.tally(), refresh=False)
                 bar.update()
-                done = [log.results[s] for s in seeds if s in log.results]
-                bar.set_postfix_str(f"{sum(r.success for r in done)}/{len(done)} successes")
     finally:
         world.close()
     return [log.results[seed] for seed in seeds]

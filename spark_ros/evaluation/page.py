@@ -16,19 +16,19 @@ _STYLE = """
   --line: #313845; --blue: #6b9bff; --good: #45c48a; --bad: #ff7b7b; --warm: #f0b254; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 28px 16px 56px; }
+main { max-width: 1120px; margin: 0 auto; padding: 28px 16px 56px; }
 h1 { font-size: 1.55rem; line-height: 1.25; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 40px 0 12px; }
 p { margin: 0 0 8px; } .soft { color: var(--soft); } small, .small { font-size: .84rem; }
 .tag { display: inline-block; padding: 1px 10px; border: 1px solid var(--line); border-radius: 999px;
   font-size: .84rem; color: var(--soft); background: var(--card); margin: 6px 6px 0 0; }
-.cards { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); margin-top: 20px; }
+.cards { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); margin-top: 20px; }
 .card, figure { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 14px 16px; }
-.wide { grid-column: span 2; } @media (max-width: 560px) { .wide { grid-column: auto; } }
-.big { font-size: 2.1rem; font-weight: 650; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.big small { font-weight: 400; color: var(--soft); font-size: 1rem; }
+.wide { grid-column: span 2; } @media (max-width: 620px) { .wide { grid-column: 1 / -1; } }
+.big { font-size: 1.9rem; font-weight: 650; line-height: 1.2; font-variant-numeric: tabular-nums; }
+.big small { font-weight: 400; color: var(--soft); font-size: .92rem; }
 .good { color: var(--good); } .bad { color: var(--bad); }
-.grid { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); }
+.grid { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
 figure { margin: 0; padding: 10px; } figcaption { font-size: .88rem; padding: 6px 4px 0; }
 video { display: block; width: 100%; border-radius: 6px; background: #000; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
@@ -39,7 +39,7 @@ tr:last-child td { border-bottom: 0; } th { font-weight: 600; color: var(--soft)
 pre { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 12px 16px;
   font-size: .86rem; margin: 0; }
 a { color: var(--blue); }
-svg { display: block; width: 100%; height: auto; } svg text { font: 14px system-ui, sans-serif; fill: var(--soft); }
+svg { display: block; width: 100%; height: auto; } svg text { font: 17px system-ui, sans-serif; fill: var(--soft); }
 svg .axis { stroke: var(--line); } svg .thick { stroke-width: 6; stroke-linecap: round; }
 svg .range { stroke: var(--blue); stroke-width: 6; stroke-linecap: round; opacity: .45; }
 svg .point { fill: var(--blue); } svg .bar { fill: var(--blue); opacity: .55; }

@@ -87,6 +87,10 @@ class EpisodeLog:
         self._append(asdict(result))
         self.results[result.seed] = result
 
+    def tally(self) -> str:
+        """How it stands, in a few words."""
+        return f"{sum(result.success for result in self.results.values())} of {len(self.results)} succeeded"
+
     def finish(self) -> None:
         """Marks the evaluation as finished.
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from sensor_msgs.msg import Image, TimeReference
 from std_msgs.msg import String
-from tqdm import tqdm
 
 from spark_ros import topics
 from spark_ros.bringup.supervisor import Bringup
 from spark_ros.contracts import SparkError
 from spark_ros.control.modes import Mode
 from spark_ros.data.cdr_messages import decode_frame
+from spark_ros.evaluation.progress import progress_bar
 from spark_ros.evaluation.results import EpisodeLog, EpisodeResult
 from spark_ros.evaluation.video import Film
 from spark_ros.nodes import qos
@@ -81,7 +81,7 @@ def evaluate(
             **(arguments or {}),
         }
         with (
-            tqdm(total=len(seeds), initial=len(seeds) - len(missing), desc="evaluating", disable=not progress) as bar,
+            progress_bar("evaluating", len(seeds), len(seeds) - len(missing), progress) as bar,
             Bringup("manipulation", graph_arguments, log_directory=log_directory) as graph,
         ):
             graph.wait_ready()
@@ -90,9 +90,8 @@ def evaluate(
                 examiner.wait_for_simulator()
                 for seed in missing:
                     log.add(_with_video(examiner, examiner.episode(seed), videos))
+                    bar.set_postfix_str(log.tally(), refresh=False)
                     bar.update()
-                    done = [log.results[s] for s in seeds if s in log.results]
-                    bar.set_postfix_str(f"{sum(r.success for r in done)}/{len(done)} successes")
     return [log.results[seed] for seed in seeds]
 
 
