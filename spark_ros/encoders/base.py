@@ -68,6 +68,7 @@ def fast_inference(device: torch.device | str = "cpu") -> Iterator[None]:
 def bfloat16_is_native(device_type: str) -> bool:
     """Whether `device_type` multiplies bfloat16 in hardware."""
     if device_type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
+        # Earlier versions of torch do not tell; float32 is right everywhere, only slower.
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return device_type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
