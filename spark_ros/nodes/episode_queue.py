@@ -78,3 +78,5 @@ class EpisodeQueue:
                 self.writer.write(topic, message_type, cdr, received_ns, published_ns)
             except SparkError as error:
                 self._error = error
+            except Exception as error:  # the thread must live on: `finish` waits for it
+                self._error = SparkError(f"a message of {topic} was not recorded ({type(error).__name__}: {error})")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
@@ -90,8 +91,8 @@ class ManagedNode(LifecycleNode):
         self._undo.append(lambda: self.destroy_subscription(subscription))
 
     def every(self, period_s: float, action: Callable[[], None]) -> None:
-        """A timer."""
-        timer = self.create_timer(period_s, action)
+        """A timer on the monotonic clock: time synchronisation must neither stop nor hurry it."""
+        timer = self.create_timer(period_s, action, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._undo.append(lambda: self.destroy_timer(timer))
 
     def serve(self, service_type: type, name: str, answer: Callable[..., Any]) -> None:

@@ -112,6 +112,8 @@ class PerceptionNode(ManagedNode):
                 self._age.add((self.get_clock().now().nanoseconds - features.stamp_ns) * 1e-9)
             except SparkError as error:
                 self.complain(str(error))
+            except Exception as error:  # the thread must live on; without features the arm holds
+                self.complain(f"a frame of camera {camera} was not encoded ({type(error).__name__}: {error})")
 
 
 def main() -> int:

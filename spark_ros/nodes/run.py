@@ -20,12 +20,14 @@ from queue import SimpleQueue
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from spark_ros.contracts import SparkError
 
+RCLError = rclpy_implementation.RCLError
 OK, FAILED, REFUSED = 0, 1, 2
 JOIN_S = 10.0  # longest callback of ours: loading a bundle takes 1 to 3 s
 
@@ -47,7 +49,11 @@ def run(*factories: Callable[[], Node], args: Sequence[str] | None = None) -> in
     stop: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.put(None))
-    rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
+    except RCLError as error:  # a parameter file that does not exist, a remapping that is none
+        print(f"ROS refuses the command line: {str(error).split(', at /')[0]}", file=sys.stderr)
+        return REFUSED
     spinners: list[_Spinner] = []
     code = OK
     try:

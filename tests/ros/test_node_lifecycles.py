@@ -106,15 +106,15 @@ def test_the_manager_names_a_node_that_never_appears(graph: GraphUnderTest) -> N
 @pytest.mark.parametrize(
     ("name", "words", "sentence"),
     [
-        ("sim_arm", ("task:=juggle",), "unknown task 'juggle': choose one of lift"),
-        ("sim_arm", ("cameras:=[ceiling]",), "unknown camera 'ceiling'"),
-        ("expert", ("task:=juggle",), "unknown expert 'juggle'"),
-        ("expert", ("rate_hz:=fast",), "parameter rate_hz of expert is 'fast', expected a value like 20.0"),
+        ("sim_arm", ("-p", "task:=juggle"), "unknown task 'juggle': choose one of lift"),
+        ("sim_arm", ("-p", "cameras:=[ceiling]"), "unknown camera 'ceiling'"),
+        ("expert", ("-p", "task:=juggle"), "unknown expert 'juggle'"),
+        ("gateway", ("--params-file", "nowhere.yaml"), "ROS refuses the command line"),
+        ("expert", ("-p", "rate_hz:=fast"), "parameter rate_hz of expert is 'fast', expected a value like 20.0"),
     ],
 )
 def test_a_node_that_cannot_start_says_why_in_one_sentence(name: str, words: tuple[str, ...], sentence: str) -> None:
-    arguments = [word for parameter in words for word in ("-p", parameter)]
-    command = [sys.executable, "-m", f"spark_ros.nodes.{name}", "--ros-args", *arguments]
+    command = [sys.executable, "-m", f"spark_ros.nodes.{name}", "--ros-args", *words]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.returncode == 2
     assert sentence in result.stderr
