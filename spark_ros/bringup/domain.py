@@ -19,6 +19,21 @@ LAST_DOMAIN = 101  # beyond it the DDS ports reach into Linux's ephemeral range 
 PORT_BASE, PORTS_PER_DOMAIN = 7400, 250  # RTPS 2.2, section 9.6.1.1
 
 
+class DomainInUseError(SparkError):
+    """A graph of ours runs on the domain already.
+
+    Attributes:
+        domain_id: The domain.
+    """
+
+    def __init__(self, domain_id: int, holder: str) -> None:
+        super().__init__(
+            f"ROS domain {domain_id} is in use: {holder} runs a spark_ros graph on it; stop that one, or choose another "
+            "domain with domain:=<1..101> or domain:=auto"
+        )
+        self.domain_id = domain_id
+
+
 class DomainClaim:
     """The right to run a graph on a domain, held until `release` or the end of the process."""
 
@@ -30,10 +45,7 @@ class DomainClaim:
             self._socket.listen(1)
         except OSError:
             self._socket.close()
-            raise SparkError(
-                f"ROS domain {domain_id} is in use: {_holder(domain_id)} runs a spark_ros graph on it; "
-                "stop that one, or choose another domain with domain:=<1..101> or domain:=auto"
-            ) from None
+            raise DomainInUseError(domain_id, _holder(domain_id)) from None
 
     def release(self) -> None:
         """Let others use the domain."""
@@ -73,7 +85,7 @@ def _claim_free() -> DomainClaim:
         if busy.isdisjoint(range(first, first + PORTS_PER_DOMAIN)):
             try:
                 return DomainClaim(domain_id)
-            except SparkError:
+            except DomainInUseError:
                 continue
     raise SparkError(f"every ROS domain from 1 to {LAST_DOMAIN} is in use on this machine; stop some ROS processes")
 

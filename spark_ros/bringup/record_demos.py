@@ -14,6 +14,7 @@ from rclpy.utilities import remove_ros_args
 from tqdm import tqdm
 
 from spark_ros import topics
+from spark_ros.bringup.domain import DomainInUseError
 from spark_ros.bringup.supervisor import Bringup
 from spark_ros.contracts import SparkError
 from spark_ros.data.dataset_folder import DemoFolder
@@ -48,11 +49,7 @@ def _record(options: argparse.Namespace) -> int:
         keys = None if scripted else stack.enter_context(single_keys(NAME))
         domain_id = None
         if options.bringup:
-            graph = stack.enter_context(Bringup("teleop", _graph_arguments(options), domain=options.domain))
-            print(f"{NAME}: starting the graph on ROS domain {graph.domain_id}, logs in {graph.log_directory}")
-            graph.wait_ready()
-            os.environ.update(graph.environment)
-            domain_id = graph.domain_id
+            domain_id = _bring_up(options, stack)
         elif options.domain is not None:
             domain_id = _domain(options.domain)
         client = stack.enter_context(DemoClient(domain_id))
@@ -90,6 +87,19 @@ def _record(options: argparse.Namespace) -> int:
         done = len(plan.recorded())
     print(f"{NAME}: {plan.folder.path} holds {done} episodes of '{plan.instruction}'")
     return 0
+
+
+def _bring_up(options: argparse.Namespace, stack: ExitStack) -> int:
+    """Start the graph, to end with the session, unless one is there; its domain."""
+    try:
+        graph = stack.enter_context(Bringup("teleop", _graph_arguments(options), domain=options.domain))
+    except DomainInUseError as error:
+        print(f"{NAME}: recording from the graph that runs on ROS domain {error.domain_id}")
+        return error.domain_id
+    print(f"{NAME}: starting the graph on ROS domain {graph.domain_id}, logs in {graph.log_directory}")
+    graph.wait_ready()
+    os.environ.update(graph.environment)
+    return graph.domain_id
 
 
 def _domain(text: str) -> int:
@@ -156,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--domain", help="ROS domain (default: ROS_DOMAIN_ID); with --bringup also auto")
     group = parser.add_argument_group("with --bringup")
-    group.add_argument("--bringup", action="store_true", help="start the simulated teleop graph for this session")
+    group.add_argument("--bringup", action="store_true", help="start the simulated teleop graph, unless one runs")
     group.add_argument("--task", default="lift", help="task of the simulated world (default: %(default)s)")
     group.add_argument("--robot", default="fr3", choices=robot_names(), help="arm (default: %(default)s)")
     group.add_argument("--cameras", default="front,wrist", help="separated by commas (default: %(default)s)")

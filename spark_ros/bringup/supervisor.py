@@ -84,6 +84,8 @@ class Bringup:
             ) from error
         self._stages = {node.name: node.stage for node in nodes}
         self._ready = threading.Event()
+        if Stage.MANAGER not in self._stages.values():
+            self._ready.set()  # nothing to wait for but topics, which whoever needs them waits for
         self._on_line = on_line or (lambda name, line: None)
         self._lifeline, self._hold = os.pipe()  # the nodes follow the reading end, see bringup.child
         self._processes: list[NodeProcess] = []
