@@ -28,8 +28,8 @@ class DomainInUseError(SparkError):
 
     def __init__(self, domain_id: int, holder: str) -> None:
         super().__init__(
-            f"ROS domain {domain_id} is in use: {holder} runs a spark_ros graph on it; stop that one, or choose another "
-            "domain with domain:=<1..101> or domain:=auto"
+            f"ROS domain {domain_id} is in use: {holder} runs a spark_ros graph on it; stop that one, or choose "
+            "another domain with domain:=<1..101> or domain:=auto"
         )
         self.domain_id = domain_id
 
