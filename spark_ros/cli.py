@@ -46,8 +46,8 @@ exit status: 0 done, 1 something did not work, 2 wrong use or something to put r
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `spark-ros`; returns the exit status."""
     options = parser().parse_args(arguments)
+    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is to be interrupted
     try:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is to be interrupted
         return options.run(options)
     except SparkError as error:
         from spark_ros.training.interrupt import Interrupted
@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader (| head) has gone; nothing may be written to stdout at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    finally:
+        signal.signal(signal.SIGTERM, terminated)
 
 
 def parser() -> argparse.ArgumentParser:

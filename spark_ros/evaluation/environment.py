@@ -19,12 +19,15 @@ def describe_environment(ros: bool) -> dict[str, str]:
     """
     described = {
         "machine": f"{cores()} cores of {_processor()}, {_memory_gib():.0f} GiB memory",
+        "load": f"{os.getloadavg()[0]:.1f} processes running on average over the last minute",
         "system": f"{_distribution()}, Linux {platform.release()}, Python {platform.python_version()}",
         "packages": _versions(_PACKAGES),
     }
     if ros:
-        described["ROS"] = _versions(_ROS_PACKAGES) or f"ROS 2 {os.environ.get('ROS_DISTRO', 'of this machine')}"
-        described["middleware"] = os.environ.get("RMW_IMPLEMENTATION", "the distribution's default")
+        from rclpy.utilities import get_rmw_implementation_identifier
+
+        distribution = _versions(_ROS_PACKAGES) or f"ROS 2 {os.environ.get('ROS_DISTRO', 'of this machine')}"
+        described["ROS"] = f"{distribution}, middleware {get_rmw_implementation_identifier()}"
     return described
 
 

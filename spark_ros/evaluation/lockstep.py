@@ -17,8 +17,8 @@ from spark_ros.data.align import ObservationAligner
 from spark_ros.evaluation.cell import Cell, Sensed
 from spark_ros.evaluation.pilots import Pilot
 from spark_ros.evaluation.progress import progress_bar
-from spark_ros.evaluation.results import EpisodeLog, EpisodeResult
-from spark_ros.evaluation.video import Film
+from spark_ros.evaluation.results import SUCCESS, TIME_IS_UP, EpisodeLog, EpisodeResult
+from spark_ros.evaluation.video import ENCORE_S, Film
 from spark_ros.sim.world import World
 
 # Capture to the first command along the chunk, as measured through ROS on two cores: drawing two pictures, encoding
@@ -93,37 +93,40 @@ def run_episode(
     """
     begin = time.monotonic()
     cell.reset(seed)
-    world, gateway = cell.world, cell.gateway
-    thinker = _Thinker(pilot, chunk_delay_s)
-    ending = "time is up"
-    while world.time_s < world.task.max_duration_s:
-        sensed = cell.sense()
-        if film is not None:
-            for frame in sensed.frames:
-                film.add(frame)
-        if gateway.mode is Mode.IDLE:
-            outcome = gateway.engage(Mode.POLICY, cell.now)
-            if not outcome.ok:
-                ending = outcome.message
-                break
-        try:
-            chunks = thinker.think(sensed)
-        except SparkError as error:
-            ending = str(error)
-            break
-        for chunk in chunks:
-            gateway.on_chunk(chunk, cell.now)
-        cell.act()
+    world, thinker = cell.world, _Thinker(pilot, chunk_delay_s)
+    ending = ""
+    while not ending:
+        ending = _advance(cell, thinker, film)
         if world.success():
-            ending = "success"
-            break
-        if not gateway.mode.is_active:
-            ending = gateway.reason
-            break
-    speed = world.time_s / (time.monotonic() - begin)
-    return EpisodeResult(
-        seed, world.success(), round(world.time_s, 3), ending, round(speed, 3), tuple(thinker.latency_ms)
-    )
+            ending = SUCCESS
+        elif world.time_s >= world.task.max_duration_s:
+            ending = ending or TIME_IS_UP
+    duration_s, latency_ms = world.time_s, tuple(thinker.latency_ms)
+    speed = duration_s / (time.monotonic() - begin)
+    if film is not None and world.success():
+        while world.time_s < duration_s + ENCORE_S and not _advance(cell, thinker, film):
+            pass
+    return EpisodeResult(seed, world.success(), round(duration_s, 3), ending, round(speed, 3), latency_ms)
+
+
+def _advance(cell: Cell, thinker: _Thinker, film: Film | None) -> str:
+    """One control period; why the policy cannot go on, empty if it can."""
+    sensed = cell.sense()
+    if film is not None:
+        for frame in sensed.frames:
+            film.add(frame)
+    gateway = cell.gateway
+    if gateway.mode is Mode.IDLE:
+        outcome = gateway.engage(Mode.POLICY, cell.now)
+        if not outcome.ok:
+            return outcome.message
+    try:
+        for chunk in thinker.think(sensed):
+            gateway.on_chunk(chunk, cell.now)
+    except SparkError as error:
+        return str(error)
+    cell.act()
+    return "" if gateway.mode.is_active else gateway.reason
 
 
 class _Thinker:

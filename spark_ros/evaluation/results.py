@@ -13,6 +13,7 @@ from spark_ros.contracts import SparkError
 from spark_ros.evaluation.statistics import percentiles, wilson95
 
 RESULTS_FILE = "episodes.jsonl"
+SUCCESS, TIME_IS_UP = "success", "time is up"  # endings; every other one is the gateway's or the policy's reason
 _VERSION = 1
 _FINISHED = {"finished": True}
 

@@ -21,8 +21,8 @@ from spark_ros.contracts import SparkError
 from spark_ros.control.modes import Mode
 from spark_ros.data.cdr_messages import decode_frame
 from spark_ros.evaluation.progress import progress_bar
-from spark_ros.evaluation.results import EpisodeLog, EpisodeResult
-from spark_ros.evaluation.video import Film
+from spark_ros.evaluation.results import SUCCESS, TIME_IS_UP, EpisodeLog, EpisodeResult
+from spark_ros.evaluation.video import ENCORE_S, Film
 from spark_ros.nodes import qos
 from spark_ros.nodes.demo_client import DemoClient
 from spark_ros.nodes.stamps import stamp_ns
@@ -159,16 +159,18 @@ class Examiner(DemoClient):
         self.insist(topics.GATEWAY_ENGAGE_POLICY)
         ending = self._watch(begin_s)
         wall_s, task_s = time.monotonic() - begin, float(self.sim_state["time_s"]) - begin_s
-        seen = self._seen
+        commands = list(self._seen.commands)
+        if self._cameras and ending == SUCCESS:
+            time.sleep(ENCORE_S)
         self.disengage()
-        sent = [sent for sent, _ in seen.commands]
+        sent = [sent for sent, _ in commands]
         return EpisodeResult(
             seed,
-            ending == "success",
+            ending == SUCCESS,
             round(task_s, 3),
             ending,
             round(task_s / wall_s, 3),
-            tuple(round((sent - captured) * 1e-6, 2) for sent, captured in seen.commands),
+            tuple(round((sent - captured) * 1e-6, 2) for sent, captured in commands),
             tuple(round((b - a) * 1e-6, 2) for a, b in pairwise(sent)),
         )
 
@@ -187,9 +189,9 @@ class Examiner(DemoClient):
             time.sleep(_POLL_S)
             self._graph.check()
             if self.sim_state["success"]:
-                return "success"
+                return SUCCESS
             if self.sim_state["time_s"] - begin_s >= self._max_duration_s:
-                return "time is up"
+                return TIME_IS_UP
             if Mode.POLICY.value in self._seen.modes[:-1]:
                 # Asked to hold, a gateway that holds already says why it does.
                 return self.trigger(topics.GATEWAY_HOLD).partition(": ")[2] or f"the gateway went to {self.mode}"

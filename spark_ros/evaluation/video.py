@@ -11,6 +11,7 @@ import numpy as np
 
 from spark_ros.contracts import Frame, ImageArray, SparkError
 
+ENCORE_S = 0.8  # filmed after success, so that one sees the object held and not only the moment that counts
 VIDEO_HEIGHT = 288  # pixels; policies look at small images, and a browser's own enlargement is blurred
 _QUALITY = "24"  # x264's constant rate factor: 18 is visually lossless, 28 is poor
 _KEYFRAME_EVERY = 10  # so that a viewer can step through one second at a time

@@ -60,6 +60,16 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_what_make_demo_runs_needs_no_torch():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import spark_ros.evaluation.lockstep, spark_ros.evaluation.report, spark_ros.evaluation.demos\n"
+        "import importlib.util\n"
+        "if importlib.util.find_spec('rclpy'): import spark_ros.evaluation.through_ros\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_what_a_person_can_put_right_is_one_line_and_exit_2(monkeypatch, capsys):
     assert run(monkeypatch, SparkError("no bundle 'x': choose another")) == 2
     assert capsys.readouterr().err == "spark-ros: error: no bundle 'x': choose another\n"
