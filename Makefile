@@ -18,7 +18,7 @@ SEED ?= 0
 demo:
 	@scripts/bootstrap.sh demo
 	$(BIN)/spark-ros eval --bundle $(BUNDLE) --through-ros --episodes $(EPISODES) --seed $(SEED) --videos --out $(OUT)/demo
-	echo "report: $(OUT)/demo/report.html"
+	if [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ] && command -v xdg-open >/dev/null; then xdg-open $(OUT)/demo/report.html; fi
 
 lint:
 	@scripts/bootstrap.sh dev
@@ -31,11 +31,10 @@ test: lint
 
 train-demo:
 	@scripts/bootstrap.sh dev
-	$(BIN)/spark-ros record --task lift --operator expert --episodes $(DEMOS) --folder $(OUT)/train-demo/demos
-	$(BIN)/spark-ros train policy --config config/train_policy.yaml data.folder=$(OUT)/train-demo/demos out_dir=$(OUT)/train-demo/run
+	$(BIN)/spark-ros record --through-ros --perturb 1 --episodes $(DEMOS) --folder $(OUT)/train-demo/demos
+	$(BIN)/spark-ros train policy data.folder=$(OUT)/train-demo/demos out_dir=$(OUT)/train-demo/run
 	$(BIN)/spark-ros export --run $(OUT)/train-demo/run --out $(OUT)/train-demo/bundle
 	$(BIN)/spark-ros eval --bundle $(OUT)/train-demo/bundle --episodes 30 --seed $(SEED) --videos --out $(OUT)/train-demo/eval
-	echo "report: $(OUT)/train-demo/eval/report.html"
 
 clean:
 	rm -rf $(OUT) build dist *.egg-info
