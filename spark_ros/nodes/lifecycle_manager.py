@@ -27,8 +27,13 @@ from spark_ros.nodes.run import run
 
 READY = "all nodes are active"
 REASON_S = 1.0  # a refusing node publishes its reason before it answers; this is for the way here
+ANSWER_S = 3.0  # longer than a bundle usually takes to load
 # On Ctrl-C the nodes have got the signal too and are ending by themselves.
 GOODBYE_S, APPEAR_S = 2.0, 0.2
+
+_UNCONFIGURED, _INACTIVE = State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE
+_ACTIVE = State.PRIMARY_STATE_ACTIVE
+_VERBS = {Transition.TRANSITION_CONFIGURE: "configure", Transition.TRANSITION_ACTIVATE: "activate"}
 
 DEFAULTS = {
     "nodes": (["perception", "policy", "gateway"], "lifecycle nodes, in order"),
@@ -65,24 +70,32 @@ class LifecycleManagerNode(Node):
     def _bring_up(self) -> None:
         try:
             for name in self._names:
-                self._change(name, Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_UNCONFIGURED, "configure")
+                self._change(name, Transition.TRANSITION_CONFIGURE, _UNCONFIGURED, _INACTIVE)
             for name in self._names:
-                self._change(name, Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_INACTIVE, "activate")
+                self._change(name, Transition.TRANSITION_ACTIVATE, _INACTIVE, _ACTIVE)
             self._say(READY)
             if self._auto_engage:
                 self._engage()
         except SparkError as error:
             self._error = None if self._stop.is_set() else error
 
-    def _change(self, name: str, transition: int, wanted_from: int, verb: str) -> None:
+    def _change(self, name: str, transition: int, wanted_from: int, wanted_to: int) -> None:
         """One transition of one node; a node that is past it already is left as it is."""
-        if self._ask(GetState, f"/{name}/get_state", GetState.Request()).current_state.id != wanted_from:
+        if self._state(name) != wanted_from:
             return
+        verb = _VERBS[transition]
         self._say(f"{name}: {verb}", announce=False)
         asked_at = time.monotonic()
         request = ChangeState.Request(transition=Transition(id=transition))
-        if not self._ask(ChangeState, f"/{name}/change_state", request).success:
+        # Not the answer but the state decides: an answer can get lost (see `calls`), the state stays.
+        with suppress(SparkError):
+            call(self, ChangeState, f"/{name}/change_state", request, ANSWER_S, abandon=self._stop)
+        if self._state(name) != wanted_to:
             raise SparkError(self._reason(name, asked_at) or f"{name} refuses to {verb}: its own log says why")
+
+    def _state(self, name: str) -> int:
+        """Answered only after a transition under way has ended."""
+        return self._ask(GetState, f"/{name}/get_state", GetState.Request()).current_state.id
 
     def _reason(self, name: str, since: float) -> str:
         deadline = time.monotonic() + REASON_S
@@ -105,7 +118,8 @@ class LifecycleManagerNode(Node):
             self._stop.wait(0.5)
 
     def _ask(self, service_type: type, name: str, request: Any) -> Any:
-        return call(self, service_type, name, request, self._timeout_s, abandon=self._stop)
+        """For requests that do no harm when they are carried out twice."""
+        return call(self, service_type, name, request, self._timeout_s, repeat_s=ANSWER_S, abandon=self._stop)
 
     def _take_down(self, executor: Executor | None) -> None:
         for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
