@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_ros.commands.common import Verbs, add_verb, natural, positive
 
 if TYPE_CHECKING:
-    from spark_ros.evaluation.report import Evaluation
-    from spark_ros.evaluation.results import EpisodeResult
+    from spark_ros.evaluation.results import EpisodeLog, EpisodeResult
 
-IN_PROCESS, THROUGH_ROS = "in process", "through ROS"
+DEFAULT_BUNDLE = "fr3_lift"
 IMAGE_SIZE = 128  # of the simulated cameras, as in config/sim_arm.yaml
 
 
@@ -34,7 +35,7 @@ def add_to(verbs: Verbs) -> None:
     )
     add = parser.add_argument
     who = parser.add_mutually_exclusive_group()
-    who.add_argument("--bundle", help="name of a folder in models/, or a path (default: fr3_lift)")
+    who.add_argument("--bundle", help=f"name of a folder in models/, or a path (default: {DEFAULT_BUNDLE})")
     who.add_argument("--run", dest="run_dir", metavar="DIR", help="a training run instead, in torch; in process only")
     add("--checkpoint", choices=("best", "last"), default="best", help="of the training run (default: %(default)s)")
     add("--episodes", type=positive, default=20, help="(default: %(default)s)")
@@ -51,12 +52,59 @@ def add_to(verbs: Verbs) -> None:
     )
 
 
-def _run(options: argparse.Namespace) -> int:
-    from spark_ros.evaluation.report import HTML_FILE, write_report
+@dataclass(frozen=True)
+class _Plan:
+    """What the two ways of evaluating have in common.
 
-    evaluation, results = (_through_ros if options.through_ros else _in_process)(options)
+    Attributes:
+        pilot: Id of the bundle or run.
+        facts: More about it, by heading.
+        instruction: What it was trained to do.
+        rate_hz: How often it should act.
+        latency_of: What the latencies measure.
+        settings: Of this way, for the report.
+        run: Runs the episodes that the log does not hold.
+    """
+
+    pilot: str
+    facts: Mapping[str, str]
+    instruction: str
+    rate_hz: float
+    latency_of: str
+    settings: Mapping[str, str]
+    run: Callable[[EpisodeLog], list[EpisodeResult]]
+
+
+def _run(options: argparse.Namespace) -> int:
+    from spark_ros.evaluation.environment import describe_environment
+    from spark_ros.evaluation.report import HTML_FILE, Evaluation, write_report
+    from spark_ros.evaluation.results import EpisodeLog
+    from spark_ros.evaluation.seeds import evaluation_seeds
+    from spark_ros.sim.registry import make_task
+
+    seeds = evaluation_seeds(options.seed, options.episodes)
+    max_duration_s = make_task(options.task).max_duration_s
+    plan = (_through_ros if options.through_ros else _in_process)(options, seeds)
+    mode = "through ROS" if options.through_ros else "in process"
     folder = Path(options.out)
-    report = write_report(folder, evaluation, results)
+    same = {name: getattr(options, name) for name in ("seed", "episodes", "task", "videos")}
+    with EpisodeLog(folder, {"pilot": plan.pilot, "mode": mode, **same, **plan.settings}) as log:
+        results = plan.run(log)
+        evaluation = Evaluation(
+            plan.pilot,
+            plan.facts,
+            options.task,
+            plan.instruction,
+            mode,
+            plan.latency_of,
+            plan.rate_hz,
+            max_duration_s,
+            describe_environment(options.through_ros),
+            _command(options),
+            {"scenes": f"seeds {seeds[0]} to {seeds[-1]}", **plan.settings},
+        )
+        report = write_report(folder, evaluation, results)
+        log.finish()
     _print_summary(report, folder / HTML_FILE)
     if options.json:
         keys = ("success_rate", "wilson95", "episodes", "latency_ms", "latency_of", "loop", "mode", "pilot")
@@ -64,13 +112,10 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _in_process(options: argparse.Namespace) -> tuple[Evaluation, list[EpisodeResult]]:
+def _in_process(options: argparse.Namespace, seeds: Sequence[int]) -> _Plan:
     from spark_ros.contracts import SparkError
     from spark_ros.evaluation import lockstep
     from spark_ros.evaluation.pilots import bundle_pilot
-    from spark_ros.evaluation.report import VIDEO_FOLDER
-    from spark_ros.evaluation.results import EpisodeLog
-    from spark_ros.evaluation.seeds import evaluation_seeds
     from spark_ros.shares import bundle_directory
 
     if options.composed:
@@ -78,100 +123,55 @@ def _in_process(options: argparse.Namespace) -> tuple[Evaluation, list[EpisodeRe
     delay_s = lockstep.CHUNK_DELAY_S if options.delay_ms is None else options.delay_ms * 1e-3
     if not 0.0 <= delay_s <= 10.0:
         raise SparkError(f"--delay-ms {options.delay_ms} is not possible: give a number from 0 to 10000")
-    seeds = evaluation_seeds(options.seed, options.episodes)
     if options.run_dir is not None:
         from spark_ros.evaluation.torch_pilot import run_pilot
 
         pilot = run_pilot(options.run_dir, options.checkpoint)
     else:
-        pilot = bundle_pilot(bundle_directory(options.bundle or "fr3_lift"))
-    folder = Path(options.out)
-    log = EpisodeLog(folder, _setup(options, pilot.id, IN_PROCESS, delay_s=delay_s))
-    videos = folder / VIDEO_FOLDER if options.videos else None
-    results = lockstep.evaluate(pilot, seeds, log, options.task, delay_s, IMAGE_SIZE, videos)
-    log.finish()
-    settings = {"simulated delay": f"{1e3 * delay_s:.0f} ms from the capture of a frame until its chunk is there"}
-    evaluation = _evaluation(
-        options, pilot.id, pilot.description, pilot.task, pilot.rate_hz, lockstep.LATENCY_OF, settings
+        pilot = bundle_pilot(bundle_directory(options.bundle or DEFAULT_BUNDLE))
+    return _Plan(
+        pilot.id,
+        pilot.description,
+        pilot.task,
+        pilot.rate_hz,
+        lockstep.LATENCY_OF,
+        {"simulated delay": f"{1e3 * delay_s:g} ms from the capture of a frame until its chunk is there"},
+        lambda log: lockstep.evaluate(pilot, seeds, log, options.task, delay_s, IMAGE_SIZE, _videos(options)),
     )
-    return evaluation, results
 
 
-def _through_ros(options: argparse.Namespace) -> tuple[Evaluation, list[EpisodeResult]]:
+def _through_ros(options: argparse.Namespace, seeds: Sequence[int]) -> _Plan:
     from spark_ros.bundle.load import load_bundle
     from spark_ros.contracts import SparkError
     from spark_ros.evaluation import through_ros
     from spark_ros.evaluation.pilots import describe_bundle
-    from spark_ros.evaluation.report import VIDEO_FOLDER
-    from spark_ros.evaluation.results import EpisodeLog
-    from spark_ros.evaluation.seeds import evaluation_seeds
     from spark_ros.shares import bundle_directory
 
     if options.run_dir is not None or options.delay_ms is not None:
         raise SparkError("--run and --delay-ms are for evaluations in process: leave out --through-ros")
-    seeds = evaluation_seeds(options.seed, options.episodes)
-    bundle = load_bundle(bundle_directory(options.bundle or "fr3_lift"))
-    manifest, folder = bundle.manifest, Path(options.out)
-    log = EpisodeLog(folder, _setup(options, manifest.id, THROUGH_ROS, composed=options.composed))
-    results = through_ros.evaluate(
-        bundle.folder,
-        bundle.robot.name,
-        tuple(manifest.cameras),
-        seeds,
-        log,
-        options.task,
-        folder / VIDEO_FOLDER if options.videos else None,
-        folder / "logs",
-        {"composed": "true"} if options.composed else {},
-    )
-    log.finish()
-    settings = {"processes": "perception, policy and gateway in one" if options.composed else "one for each node"}
-    evaluation = _evaluation(
-        options,
+    bundle = load_bundle(bundle_directory(options.bundle or DEFAULT_BUNDLE))
+    manifest = bundle.manifest
+    arguments = {"composed": "true" if options.composed else "false"}
+
+    def run(log: EpisodeLog) -> list[EpisodeResult]:
+        logs = Path(options.out) / "logs"
+        return through_ros.evaluate(bundle, seeds, log, options.task, _videos(options), logs, arguments)
+
+    return _Plan(
         manifest.id,
         describe_bundle(bundle),
         manifest.task,
         manifest.rate_hz,
         through_ros.LATENCY_OF,
-        settings,
+        {"processes": "perception, policy and gateway in one" if options.composed else "one for each node"},
+        run,
     )
-    return evaluation, results
 
 
-def _setup(options: argparse.Namespace, pilot: str, mode: str, **more: Any) -> dict[str, Any]:
-    """What must be the same for an interrupted evaluation to go on."""
-    same = {name: getattr(options, name) for name in ("seed", "episodes", "task", "videos")}
-    return {"pilot": pilot, "mode": mode, **same, **more}
+def _videos(options: argparse.Namespace) -> Path | None:
+    from spark_ros.evaluation.report import VIDEO_FOLDER
 
-
-def _evaluation(
-    options: argparse.Namespace,
-    pilot: str,
-    facts: Any,
-    instruction: str,
-    rate_hz: float,
-    latency_of: str,
-    settings: dict[str, str],
-) -> Evaluation:
-    from spark_ros.evaluation.environment import describe_environment
-    from spark_ros.evaluation.report import Evaluation
-    from spark_ros.evaluation.seeds import evaluation_seeds
-    from spark_ros.sim.registry import make_task
-
-    seeds = evaluation_seeds(options.seed, options.episodes)
-    return Evaluation(
-        pilot,
-        facts,
-        options.task,
-        instruction,
-        THROUGH_ROS if options.through_ros else IN_PROCESS,
-        latency_of,
-        rate_hz,
-        make_task(options.task).max_duration_s,
-        describe_environment(options.through_ros),
-        _command(options),
-        {"scenes": f"seeds {seeds[0]} to {seeds[-1]}", **settings},
-    )
+    return Path(options.out) / VIDEO_FOLDER if options.videos else None
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -179,7 +179,7 @@ def _command(options: argparse.Namespace) -> str:
     if options.run_dir is not None:
         words.append(f"--run {options.run_dir} --checkpoint {options.checkpoint}")
     else:
-        words.append(f"--bundle {options.bundle or 'fr3_lift'}")
+        words.append(f"--bundle {options.bundle or DEFAULT_BUNDLE}")
     words.append(f"--task {options.task} --episodes {options.episodes} --seed {options.seed}")
     words += [f"--{flag.replace('_', '-')}" for flag in ("through_ros", "composed", "videos") if getattr(options, flag)]
     words += [] if options.delay_ms is None else [f"--delay-ms {options.delay_ms:g}"]

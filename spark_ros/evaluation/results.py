@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,8 @@ class EpisodeLog:
     """The results of one evaluation in `RESULTS_FILE`: a line that says what is evaluated, then one per episode.
 
     An evaluation that was interrupted is continued. One that is finished, or of something else, is put aside as
-    ``episodes.old.jsonl`` and a new one begins, so that nobody takes old results for new ones.
+    ``episodes.old.jsonl`` and a new one begins, so that nobody takes old results for new ones. A context manager: while
+    it is open no other process evaluates into the folder.
 
     Attributes:
         results: What is known, by seed.
@@ -61,23 +63,31 @@ class EpisodeLog:
             setup: JSON-able; whatever must be the same for results to belong together.
 
         Raises:
-            SparkError: The folder cannot be written, or the log in it is damaged.
+            SparkError: The folder cannot be written, another process evaluates into it, or the log in it is damaged.
         """
         self._path = folder / RESULTS_FILE
         self.results: dict[int, EpisodeResult] = {}
-        header = json.loads(json.dumps({"version": _VERSION, **setup}))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lines, torn = self._lines()
-            if lines and lines[0] == header and lines[-1] != _FINISHED:
-                os.truncate(self._path, self._path.stat().st_size - torn)
-                self.results = {result.seed: result for result in map(self._result, lines[1:])}
-                return
-            if lines:
-                os.replace(self._path, self._path.with_suffix(".old.jsonl"))
-            self._path.write_text(json.dumps(header) + "\n", encoding="utf-8")
+            self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise SparkError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._open(json.loads(json.dumps({"version": _VERSION, **setup})))
+        except BaseException as error:
+            os.close(self._lock)
+            if isinstance(error, BlockingIOError):
+                raise SparkError(f"another evaluation is writing to {folder}: choose another folder") from None
+            if isinstance(error, OSError):
+                raise SparkError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
+            raise
+
+    def __enter__(self) -> EpisodeLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
 
     def add(self, result: EpisodeResult) -> None:
         """Keeps a result, on the disk too before this returns.
@@ -99,6 +109,16 @@ class EpisodeLog:
             SparkError: The disk is full.
         """
         self._append(_FINISHED)
+
+    def _open(self, header: Mapping[str, Any]) -> None:
+        lines, torn = self._lines()
+        if lines and lines[0] == header and lines[-1] != _FINISHED:
+            os.truncate(self._path, self._path.stat().st_size - torn)
+            self.results = {result.seed: result for result in map(self._result, lines[1:])}
+            return
+        if lines:
+            os.replace(self._path, self._path.with_suffix(".old.jsonl"))
+        self._path.write_text(json.dumps(header) + "\n", encoding="utf-8")
 
     def _append(self, line: Mapping[str, Any]) -> None:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,7 @@ from std_msgs.msg import String
 
 from spark_ros import topics
 from spark_ros.bringup.supervisor import Bringup
+from spark_ros.bundle.load import Bundle
 from spark_ros.contracts import SparkError
 from spark_ros.control.modes import Mode
 from spark_ros.data.cdr_messages import decode_frame
@@ -38,23 +39,19 @@ _DISCOVERY_S = 10.0  # usually 0.1 s, sometimes an announcement period of 3 s
 
 
 def evaluate(
-    bundle: str | Path,
-    robot: str,
-    cameras: Sequence[str],
+    bundle: Bundle,
     seeds: Sequence[int],
     log: EpisodeLog,
     task: str = "lift",
     videos: Path | None = None,
     log_directory: Path | None = None,
-    arguments: dict[str, str] | None = None,
+    arguments: Mapping[str, str] | None = None,
     progress: bool = True,
 ) -> list[EpisodeResult]:
     """Starts the graph on a ROS domain of its own and runs the episodes that `log` does not hold yet.
 
     Args:
-        bundle: The bundle's folder.
-        robot: The robot it drives.
-        cameras: Its cameras, for the videos.
+        bundle: Who drives.
         seeds: Of the worlds.
         log: Takes each result as soon as it is known.
         task: Name of the simulated task.
@@ -73,21 +70,22 @@ def evaluate(
     if missing:
         graph_arguments = {
             "sim": "true",
-            "bundle": str(bundle),
-            "robot": robot,
+            "bundle": str(bundle.folder),
+            "robot": bundle.robot.name,
             "task": task,
             "seed": str(missing[0]),
             "domain": "auto",
             **(arguments or {}),
         }
+        cameras = tuple(bundle.manifest.cameras) if videos is not None else ()
         with (
             progress_bar("evaluating", len(seeds), len(seeds) - len(missing), progress) as bar,
             Bringup("manipulation", graph_arguments, log_directory=log_directory) as graph,
         ):
             graph.wait_ready()
             os.environ.update(graph.environment)  # this process joins the same domain over the same transport
-            with Examiner(graph, make_task(task).max_duration_s, cameras if videos is not None else ()) as examiner:
-                examiner.wait_for_simulator()
+            with Examiner(graph, make_task(task).max_duration_s, cameras) as examiner:
+                examiner.wait_for_graph()
                 for seed in missing:
                     log.add(_with_video(examiner, examiner.episode(seed), videos))
                     bar.set_postfix_str(log.tally(), refresh=False)
@@ -129,19 +127,19 @@ class Examiner(DemoClient):
     def __enter__(self) -> Examiner:
         return self
 
-    def wait_for_simulator(self) -> None:
-        """Returns once the simulator reports its state.
+    def wait_for_graph(self) -> None:
+        """Returns once simulator and gateway have been heard of.
 
         Raises:
             SparkError: It does not, or a node ended.
         """
         deadline = time.monotonic() + _DISCOVERY_S
-        while not self.sim_state:
+        while not (self.sim_state and self.mode):
             self._graph.check()
             if time.monotonic() > deadline:
                 raise SparkError(
-                    f"nothing arrives on {topics.SIM_STATE} for {_DISCOVERY_S:.0f} s: the nodes' output is in "
-                    f"{self._graph.log_directory}"
+                    f"nothing arrives on {topics.SIM_STATE} or {topics.GATEWAY_MODE} for {_DISCOVERY_S:.0f} s: the "
+                    f"nodes' output is in {self._graph.log_directory}"
                 )
             time.sleep(_POLL_S)
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import rclpy
@@ -171,7 +172,8 @@ class DemoClient:
             SparkError: The gateway does not answer, or the arm does not come to rest.
         """
         if self.mode != Mode.IDLE.value:
-            self.trigger(topics.GATEWAY_HOLD)
+            with suppress(SparkError):  # it may be idle and its announcement still on the way; the reset tells
+                self.trigger(topics.GATEWAY_HOLD)
         self.insist(topics.GATEWAY_RESET)
 
     def reset_world(self, seed: int) -> None:

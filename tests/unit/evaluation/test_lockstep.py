@@ -74,8 +74,10 @@ def test_only_the_missing_episodes_are_run(small_world, tmp_path, monkeypatch):
     monkeypatch.setattr(lockstep, "run_episode", lambda c, p, seed, *rest: run.append(seed) or episode(c, p, seed))
     seeds = evaluation_seeds(0, 3)
     pilot = knowing_pilot(small_world)
-    lockstep.evaluate(pilot, seeds[:2], EpisodeLog(tmp_path, {}), progress=False)
-    results = lockstep.evaluate(pilot, seeds, EpisodeLog(tmp_path, {}), progress=False)
+    with EpisodeLog(tmp_path, {}) as log:
+        lockstep.evaluate(pilot, seeds[:2], log, progress=False)
+    with EpisodeLog(tmp_path, {}) as log:
+        results = lockstep.evaluate(pilot, seeds, log, progress=False)
     assert run == seeds
     assert [result.seed for result in results] == seeds
 
