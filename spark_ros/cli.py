@@ -1,4 +1,7 @@
-"""`spark-ros <verb>`: what a user types. Every verb is a module of `commands/`; errors become one line here."""
+"""`spark-ros <verb>`: what a user types. Every verb is a module of `commands/`; errors become one line here.
+
+Everything but the standard library is imported inside `main`, so that Ctrl-C is one line from the first moment on.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from spark_ros.commands import bundle, data, doctor, evaluate, export, record, train, up, weights
-from spark_ros.contracts import SparkError
-
 PROGRAM = "spark-ros"
 OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130  # 130 as a shell reports Ctrl-C
 
-_VERBS = (up, record, train, export, evaluate, bundle, data, weights, doctor)
 # Which extra of setup.py brings a module that is not there.
 _EXTRAS = {
     "torch": "train",
@@ -45,25 +44,14 @@ exit status: 0 done, 1 something did not work, 2 wrong use or something to put r
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `spark-ros`; returns the exit status."""
-    options = parser().parse_args(arguments)
+    options = argparse.Namespace(interrupted="interrupted")
     terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is to be interrupted
     try:
-        return options.run(options)
-    except SparkError as error:
-        from spark_ros.training.interrupt import Interrupted
-
-        interrupted = isinstance(error, Interrupted)
-        _say(str(error) if interrupted else f"error: {error}")
-        return INTERRUPTED if interrupted else REFUSED
+        parser().parse_args(arguments, options)
+        return _run(options)
     except KeyboardInterrupt:
-        _say(getattr(options, "interrupted", "interrupted"))
+        _say(options.interrupted)
         return INTERRUPTED
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        _say(f"error: this needs the Python module {error.name}: pip install 'spark_ros[{extra}]'")
-        return REFUSED
     except BrokenPipeError:  # the reader (| head) has gone; nothing may be written to stdout at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -73,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, without importing anything heavy."""
+    from spark_ros.commands import bundle, data, doctor, evaluate, export, record, train, up, weights
+
     result = argparse.ArgumentParser(
         prog=PROGRAM,
         description=_DESCRIPTION,
@@ -80,9 +70,29 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = result.add_subparsers(title="verbs", metavar="<verb>", required=True)
-    for verb in _VERBS:
+    for verb in (up, record, train, export, evaluate, bundle, data, weights, doctor):
         verb.add_to(verbs)
     return result
+
+
+def _run(options: argparse.Namespace) -> int:
+    from spark_ros.contracts import SparkError
+    from spark_ros.training.interrupt import Interrupted
+
+    try:
+        return options.run(options)
+    except Interrupted as stopped:
+        _say(str(stopped))
+        return INTERRUPTED
+    except SparkError as error:
+        _say(f"error: {error}")
+        return REFUSED
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _say(f"error: this needs the Python module {error.name}: pip install 'spark_ros[{extra}]'")
+        return REFUSED
 
 
 def _say(text: str) -> None:
