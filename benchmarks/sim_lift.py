@@ -1,60 +1,58 @@
-"""How good and how fast the simulator is: the scripted expert's success through the gateway, and the cost of pictures.
+"""How good and how fast the simulator is: the scripted expert through the gateway, and the cost of pictures.
 
-    python benchmarks/sim_lift.py [--episodes 100] [--seed 0] [--perturb] [--image-size 128] [--json]
+    python -m benchmarks.sim_lift [--episodes 100] [--seed 0] [--image-size 128] [--quick] [--json] [--save]
 
-Times are wall time on this machine, the picture's being the 25% quantile, which a busy machine disturbs least.
+On every seed the expert drives twice: steadily, and straying on purpose now and then as in every second demonstration.
+Success is the task's own rule; the speed is simulated seconds per second on the wall, without cameras. A run that was
+interrupted goes on.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
-
+from benchmarks.common import Rows, finish, make_parser, parse, percentiles, ratios, spread
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode
+from spark_ros.evaluation.statistics import wilson95
 from spark_ros.sim.registry import make_expert
 from spark_ros.sim.world import World
 
-PICTURES = 60
+FORMS = {"steady": False, "straying": True}
+QUICK_EPISODES = 5
+PICTURES = 200
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=100, help="episodes, on consecutive seeds")
-    parser.add_argument("--seed", type=int, default=0, help="first seed")
-    parser.add_argument("--perturb", action="store_true", help="let the expert stray on purpose now and then")
-    parser.add_argument("--image-size", type=int, default=128, help="side of a picture in pixels")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    arguments = parser.parse_args()
+    """Measures and prints."""
+    parser = make_parser(__doc__, f"{QUICK_EPISODES} episodes of each kind")
+    parser.add_argument("--episodes", type=int, default=100, help="seeds, consecutive (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="first seed (default: %(default)s)")
+    parser.add_argument("--image-size", type=int, default=128, help="side of a picture, pixels (default: %(default)s)")
+    options = parse(parser)
+    episodes = QUICK_EPISODES if options.quick else options.episodes
 
-    world = World(image_size=arguments.image_size)
-    begin = time.perf_counter()
-    seeds = range(arguments.seed, arguments.seed + arguments.episodes)
-    durations = {seed: run_episode(world, seed, arguments.perturb) for seed in seeds}
-    wall = (time.perf_counter() - begin) / arguments.episodes
-    succeeded = [duration for duration in durations.values() if duration is not None]
-    result = {
-        "episodes": arguments.episodes,
-        "successes": len(succeeded),
-        "failed_seeds": [seed for seed, duration in durations.items() if duration is None],
-        "mean_duration_s": float(np.mean(succeeded)) if succeeded else None,
-        "wall_s_per_episode": wall,
-        "picture_ms": {camera: picture_ms(world, camera) for camera in world.camera_names},
-    }
+    world = World(image_size=options.image_size)
+    setup = {"episodes": episodes, "seed": options.seed, "image_size": options.image_size}
+    rows = Rows("sim_lift", setup)
+    runs: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
+    for seed in range(options.seed, options.seed + episodes):
+        for form, perturb in FORMS.items():
+            runs[form].append(rows.get(f"{form} {seed}", lambda s=seed, p=perturb: run_episode(world, s, p)))
+    measured: dict[str, Any] = {**setup, "expert": {form: _summary(results) for form, results in runs.items()}}
+    speeds = [measured["expert"][form]["speed"] for form in ("straying", "steady")]
+    measured["speed_ratio_straying_to_steady"] = ratios(*speeds)
+    measured["picture_ms"] = picture_ms(world)
     world.close()
-    if arguments.json:
-        print(json.dumps(result))
-    else:
-        for key, value in result.items():
-            print(f"{key:20} {value}")
+    finish(options, "sim_lift", measured, _show)
+    rows.done()
 
 
-def run_episode(world: World, seed: int, perturb: bool) -> float | None:
-    """Simulated seconds until success; None if the task's time ran out."""
+def run_episode(world: World, seed: int, perturb: bool) -> dict[str, Any]:
+    """One episode: whether and when it succeeded, and how fast it was simulated."""
+    begin = time.perf_counter()
     world.reset(seed)
     gateway, expert = Gateway(world.spec, GatewayConfig()), make_expert(world.task.name, world, seed, perturb)
     gateway.on_joint_state(world.joint_state(0), 0.0)
@@ -70,18 +68,43 @@ def run_episode(world: World, seed: int, perturb: bool) -> float | None:
         world.step(0.01)
         gateway.on_joint_state(world.joint_state(stamp + 10_000_000), now + 0.01)
         if world.success():
-            return world.time_s
-    return None
+            break
+    speed = world.time_s / (time.perf_counter() - begin)
+    return {"seed": seed, "success": world.success(), "duration_s": round(world.time_s, 3), "speed": round(speed, 3)}
 
 
-def picture_ms(world: World, camera: str) -> float:
-    """Milliseconds a picture takes."""
-    times = []
+def picture_ms(world: World) -> dict[str, dict[str, float]]:
+    """Milliseconds a picture takes, by camera; the cameras take turns."""
+    times: dict[str, list[float]] = {camera: [] for camera in world.camera_names}
     for _ in range(PICTURES):
-        begin = time.perf_counter()
-        world.render(camera)
-        times.append(time.perf_counter() - begin)
-    return float(np.quantile(times, 0.25) * 1e3)
+        for camera, taken in times.items():
+            begin = time.perf_counter()
+            world.render(camera)
+            taken.append(1e3 * (time.perf_counter() - begin))
+    return {camera: percentiles(taken) for camera, taken in times.items()}
+
+
+def _summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    succeeded = [result for result in results if result["success"]]
+    low, high = wilson95(len(succeeded), len(results))
+    return {
+        "successes": len(succeeded),
+        "wilson95": [round(low, 4), round(high, 4)],
+        "failed_seeds": [result["seed"] for result in results if not result["success"]],
+        "time_to_success_s": percentiles(result["duration_s"] for result in succeeded),
+        "speed": percentiles(result["speed"] for result in results),
+    }
+
+
+def _show(measured: Mapping[str, Any]) -> None:
+    print(f"{'expert':10} {'successes':>12} {'time to success s':>22} {'times real time':>22}   p50 / p95 / p99")
+    for form, row in measured["expert"].items():
+        count = f"{row['successes']} of {measured['episodes']}"
+        print(f"{form:10} {count:>12} {spread(row['time_to_success_s']):>22} {spread(row['speed'], 1):>22}")
+        if row["failed_seeds"]:
+            print(f"{'':10} failed seeds: {row['failed_seeds']}")
+    for camera, times in measured["picture_ms"].items():
+        print(f"a picture of {camera}: {spread(times, 1)} ms")
 
 
 if __name__ == "__main__":
