@@ -78,7 +78,7 @@ setup(
         "opencv-python-headless>=4.9",  # resize and colour; headless, because a robot PC may have no display
         "pyyaml>=6",
         "pydantic>=2.5",  # the bundle manifest is a validated schema
-        "mcap[zstandard]>=1.2",  # episodes
+        "mcap>=1.2",  # episodes
         "rosbags>=0.10",  # CDR and message definitions without a ROS installation
         "pin>=3.0",  # pinocchio: forward kinematics, Jacobians, later collisions
         "ruckig>=0.14",  # jerk-limited setpoints in microseconds

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-set_name=${1:?"usage: scripts/bootstrap.sh demo|dev"}
+set_name=${1:-nothing}
 case "$set_name" in
   demo) extras="cpu,sim" ;;
   dev) extras="cpu,sim,train,dev" ;;
@@ -32,6 +32,7 @@ fi
 
 # --- Python ---------------------------------------------------------------------------------------------
 python=${PYTHON:-python3}
+command -v "$python" >/dev/null || { echo "bootstrap: no $python here; install Python 3.10 to 3.13" >&2; exit 2; }
 "$python" - <<'PY' || exit 2
 import sys
 if not (3, 10) <= sys.version_info[:2] <= (3, 13):
@@ -42,18 +43,27 @@ PY
 venv_options=()
 if [ -n "${ROS_DISTRO:-}" ] && "$python" -c "import rclpy" 2>/dev/null; then
   venv_options+=(--system-site-packages)
-else
+elif [ "$(uname -sm)" = "Linux x86_64" ]; then
   extras="$extras,ros"
+else
+  echo "bootstrap: the ROS 2 wheels are for Linux x86_64, this is $(uname -sm): source a ROS 2 Jazzy first" >&2
+  exit 2
 fi
 
-[ -x .venv/bin/python ] || "$python" -m venv ${venv_options[@]+"${venv_options[@]}"} .venv || {
-  echo "bootstrap: could not make .venv; on Debian and Ubuntu run: sudo apt-get install python3-venv" >&2
-  exit 2
-}
+# Debian's python3 without python3-venv leaves a .venv without pip behind, so what counts is that pip runs.
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+  "$python" -m venv ${venv_options[@]+"${venv_options[@]}"} .venv >/dev/null || {
+    echo "bootstrap: could not make .venv; on Debian and Ubuntu run: sudo apt-get install python3-venv" >&2
+    exit 2
+  }
+fi
 
 stamp=".venv/.installed-$(printf '%s' "$extras" | tr ',' '-')-$(cat setup.py pyproject.toml | cksum | cut -d' ' -f1)"
 if [ ! -e "$stamp" ]; then
   echo "bootstrap: installing spark_ros[$extras] into .venv"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]" || {
+    echo "bootstrap: pip failed, see above; with the network and some GB of disk there, run the same command again" >&2
+    exit 2
+  }
   touch "$stamp"
 fi
