@@ -187,6 +187,7 @@ class _Maker:
     def simulation(self) -> list[GraphNode]:
         if self._settings["sim"] != "true":
             return []
+        _check_simulated(self._settings["task"], self.cameras)
         return [
             self.node(
                 "sim_arm",
@@ -216,6 +217,19 @@ def _listed(cameras: str) -> list[str]:
     if not names:
         raise SparkError("cameras:= names no camera: give at least one, as in cameras:=front,wrist")
     return names
+
+
+def _check_simulated(task: str, cameras: Sequence[str]) -> None:
+    """What would end the simulated arm as soon as it has started is said before anything starts."""
+    from spark_ros.sim.registry import make_task  # here, because they import MuJoCo, which a robot's computer lacks
+    from spark_ros.sim.scene import SceneParameters
+
+    make_task(task)
+    known = SceneParameters().cameras
+    if unknown := [camera for camera in cameras if camera not in known]:
+        raise SparkError(
+            f"the simulator has no camera {', '.join(unknown)}: it has {', '.join(known)}; choose of these"
+        )
 
 
 def _in_words(settings: Mapping[str, str]) -> str:

@@ -84,6 +84,12 @@ def _bring_up(options: argparse.Namespace, stack: ExitStack) -> int:
         print(f"{NAME}: recording from the graph that runs on ROS domain {error.domain_id}")
         return error.domain_id
     print(f"{NAME}: starting the graph on ROS domain {graph.domain_id}, logs in {graph.log_directory}")
+
+    def blame(kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, SparkError):
+            graph.check()  # a node of ours that ended is why, whatever was missed because of it
+
+    stack.push(blame)
     graph.wait_ready()
     os.environ.update(graph.environment)
     return graph.domain_id

@@ -93,6 +93,7 @@ class World:
         self.task.bind(self.model, arm)
         self._kinematics = Kinematics(self.spec)
         self._names = (*self.spec.joint_names, *self.spec.gripper.joint_names)
+        self._check_joints(robot)
         self._positions = np.array([int(self.model.joint(name).qposadr[0]) for name in self._names])
         self._velocities = np.array([int(self.model.joint(name).dofadr[0]) for name in self._names])
         self._controls = np.array([self.model.actuator(name).id for name in self._names])
@@ -201,6 +202,14 @@ class World:
         self._done_checks = self._done_checks + 1 if self.task.is_done(self._data) else 0
         if self._done_checks * CHECK_STEPS * TIMESTEP_S >= self.task.success_hold_s:
             self._succeeded = True
+
+    def _check_joints(self, robot: str) -> None:
+        simulated = [self.model.joint(i).name for i in range(self.model.njnt)]
+        if missing := [name for name in self._names if name not in simulated]:
+            raise SparkError(
+                f"robot {robot} has joints {', '.join(missing)}, its simulated arm has {', '.join(simulated)}: correct "
+                "the names in its description"
+            )
 
     def _check_camera(self, camera: str, known: tuple[str, ...]) -> None:
         if camera not in known:

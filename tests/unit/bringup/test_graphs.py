@@ -63,6 +63,14 @@ def test_the_bundles_cameras_are_simulated_and_a_missing_one_is_refused() -> Non
         nodes("manipulation", sim="true", cameras="front")
 
 
+def test_what_the_simulator_lacks_is_said_before_anything_starts() -> None:
+    for name in ("manipulation", "teleop", "sim"):
+        with pytest.raises(SparkError, match="no camera side: it has front, wrist"):
+            nodes(name, sim="true", cameras="front,wrist,side") if name != "sim" else nodes(name, cameras="side")
+        with pytest.raises(SparkError, match="unknown task 'pour'"):
+            nodes(name, task="pour", **({} if name == "sim" else {"sim": "true"}))
+
+
 def test_recordings_carry_the_task_in_words() -> None:
     def words(**given: str) -> object:
         return nodes("teleop", **given)["recorder"].parameters["recorder"]["task"]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from spark_ros.contracts import Pose, SparkError
 from spark_ros.robots.kinematics import Kinematics
+from spark_ros.robots.spec import load_robot
+from spark_ros.sim import world as world_module
 from spark_ros.sim.tasks import lift
 from spark_ros.sim.world import World
 
@@ -158,3 +161,11 @@ def test_a_negative_seed_is_refused(world: World) -> None:
 def test_a_world_without_pictures_says_so(world: World) -> None:
     with pytest.raises(SparkError, match="render=True"):
         world.render("front")
+
+
+def test_joints_of_another_name_are_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = load_robot("fr3")
+    renamed = tuple(name.replace("fr3", "arm") for name in spec.joint_names)
+    monkeypatch.setattr(world_module, "load_robot", lambda name: replace(spec, joint_names=renamed))
+    with pytest.raises(SparkError, match=r"robot fr3 has joints arm_joint1, .* its simulated arm has .*fr3_joint1"):
+        World(render=False)
