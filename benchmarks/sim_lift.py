@@ -3,8 +3,8 @@
     python -m benchmarks.sim_lift [--episodes 100] [--seed 0] [--image-size 128] [--quick] [--json] [--save]
 
 On every seed the expert drives twice: steadily, and straying on purpose now and then as in every second demonstration.
-Success is the task's own rule; the speed is simulated seconds per second on the wall, without cameras. A run that was
-interrupted goes on.
+Success is the task's own rule; the cost is milliseconds on the wall per simulated second, without cameras. A run that
+was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.common import Rows, finish, make_parser, parse, percentiles, ratios, spread
+from benchmarks.common import Rows, entry, finish, make_parser, parse, percentiles, ratios, spread
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode
 from spark_ros.evaluation.statistics import wilson95
@@ -42,8 +42,8 @@ def main() -> None:
         for form, perturb in FORMS.items():
             runs[form].append(rows.get(f"{form} {seed}", lambda s=seed, p=perturb: run_episode(world, s, p)))
     measured: dict[str, Any] = {**setup, "expert": {form: _summary(results) for form, results in runs.items()}}
-    speeds = [measured["expert"][form]["speed"] for form in ("straying", "steady")]
-    measured["speed_ratio_straying_to_steady"] = ratios(*speeds)
+    costs = [measured["expert"][form]["cost_ms_per_s"] for form in ("straying", "steady")]
+    measured["cost_of_straying_over_steady"] = ratios(*costs)
     measured["picture_ms"] = picture_ms(world)
     world.close()
     finish(options, "sim_lift", measured, _show)
@@ -69,8 +69,8 @@ def run_episode(world: World, seed: int, perturb: bool) -> dict[str, Any]:
         gateway.on_joint_state(world.joint_state(stamp + 10_000_000), now + 0.01)
         if world.success():
             break
-    speed = world.time_s / (time.perf_counter() - begin)
-    return {"seed": seed, "success": world.success(), "duration_s": round(world.time_s, 3), "speed": round(speed, 3)}
+    cost_ms = 1e3 * (time.perf_counter() - begin) / world.time_s
+    return {"seed": seed, "success": world.success(), "duration_s": round(world.time_s, 3), "cost": round(cost_ms, 2)}
 
 
 def picture_ms(world: World) -> dict[str, dict[str, float]]:
@@ -92,15 +92,15 @@ def _summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "wilson95": [round(low, 4), round(high, 4)],
         "failed_seeds": [result["seed"] for result in results if not result["success"]],
         "time_to_success_s": percentiles(result["duration_s"] for result in succeeded),
-        "speed": percentiles(result["speed"] for result in results),
+        "cost_ms_per_s": percentiles(result["cost"] for result in results),
     }
 
 
 def _show(measured: Mapping[str, Any]) -> None:
-    print(f"{'expert':10} {'successes':>12} {'time to success s':>22} {'times real time':>22}   p50 / p95 / p99")
+    print(f"{'expert':10} {'successes':>12} {'time to success s':>22} {'ms per simulated s':>22}   p50 / p95 / p99")
     for form, row in measured["expert"].items():
         count = f"{row['successes']} of {measured['episodes']}"
-        print(f"{form:10} {count:>12} {spread(row['time_to_success_s']):>22} {spread(row['speed'], 1):>22}")
+        print(f"{form:10} {count:>12} {spread(row['time_to_success_s']):>22} {spread(row['cost_ms_per_s'], 1):>22}")
         if row["failed_seeds"]:
             print(f"{'':10} failed seeds: {row['failed_seeds']}")
     for camera, times in measured["picture_ms"].items():
@@ -108,4 +108,4 @@ def _show(measured: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    entry(main)

@@ -77,6 +77,11 @@ class NodeProcess:
         """None while it runs; negative for the signal that ended it."""
         return self._process.poll()
 
+    @property
+    def pid(self) -> int:
+        """Its process id, for whoever measures it."""
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the node and whatever it started."""
         if self._process.poll() is None:

@@ -112,6 +112,11 @@ class Bringup:
         """Exit status by node; None while it runs, negative for the signal that ended it."""
         return {process.name: process.exit_code for process in self._processes}
 
+    @property
+    def process_ids(self) -> dict[str, int]:
+        """Process id by node, as long as it runs; the measuring of memory and processor time needs it."""
+        return {process.name: process.pid for process in self._processes if process.exit_code is None}
+
     def check(self) -> None:
         """Every node still runs.
 

@@ -142,7 +142,7 @@ def test_no_node_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
         domain = graphs.graph("sim").arguments[-1]
         graphs.GRAPHS["fake"] = Graph("fake", "Fake.", (domain,), lambda s: (GraphNode("arm", "arm", {{}}, ()),))
         graph = Bringup("fake", {{"domain": "auto"}}, log_directory=Path({str(tmp_path)!r}))
-        print(graph._processes[0]._process.pid, flush=True)
+        print(next(iter(graph.process_ids.values())), flush=True)
         time.sleep(60)
     """
     path = os.pathsep.join([str(Path(spark_ros.__file__).parents[1]), str(tmp_path)])
