@@ -26,7 +26,7 @@ from spark_ros.contracts import SparkError
 from spark_ros.data.episode_reader import Episode, read_episode
 from spark_ros.data.episode_writer import PART_SUFFIX, EpisodeWriter, recover_episode, sync_directory
 
-INDEX_VERSION = 1
+INDEX_FILE, INDEX_VERSION = "index.json", 1
 _EPISODE_FILE = re.compile(r"episode_(\d{6,})\.mcap(?:\.part)?")
 
 
@@ -93,7 +93,8 @@ class DemoFolder:
             entries = [EpisodeEntry(**entry) for entry in index["episodes"]]
         except (ValueError, KeyError, TypeError) as error:
             raise SparkError(
-                f"{self._index_path} is damaged ({error}): restore it from a copy of the folder"
+                f"{self._index_path} is damaged ({error}): delete it and run `spark-ros data recover {self.path}`, which "
+                "lists the episodes again"
             ) from error
         for entry in entries:
             self.file(entry)
@@ -109,7 +110,7 @@ class DemoFolder:
         if Path(entry.file).name != entry.file or path.is_symlink() or entry.file in ("", ".", ".."):
             raise SparkError(f"{self._index_path} lists {entry.file!r}, expected a plain file name inside the folder")
         if not path.is_file():
-            raise SparkError(f"{self._index_path} lists {entry.file}, which is missing: restore it or record again")
+            raise SparkError(f"{self._index_path} lists {entry.file}, which is missing: restore it, or {self._anew}")
         return path
 
     def read(self, entry: EpisodeEntry) -> Episode:
@@ -123,7 +124,7 @@ class DemoFolder:
         if digest != entry.sha256:
             raise SparkError(
                 f"{path} has SHA-256 {digest[:12]}..., the index expects {entry.sha256[:12]}...: the file was changed "
-                "after recording; restore it or remove it from the index"
+                f"after recording; restore it, or delete it and {self._anew}"
             )
         return read_episode(path)
 
@@ -227,8 +228,12 @@ class DemoFolder:
         return self.add(recover_episode(part_path))
 
     @property
+    def _anew(self) -> str:
+        return f"delete {INDEX_FILE} and run `spark-ros data recover {self.path}`, which lists what is there"
+
+    @property
     def _index_path(self) -> Path:
-        return self.path / "index.json"
+        return self.path / INDEX_FILE
 
     def _need_lock(self) -> None:
         if not self._locked:

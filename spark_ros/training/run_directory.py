@@ -136,12 +136,14 @@ class RunDirectory:
     def check_config(self, config: TrainingConfig) -> None:
         """Keep the configuration with the run, or make sure that it is the one kept there.
 
+        Before the first checkpoint there is nothing to continue, so a mistake in the first command can be corrected.
+
         Raises:
             SparkError: The run was started with another one.
         """
         path = self.path / "config.yaml"
         wanted = write_options(config)
-        if not path.exists():
+        if not self._begun or not path.exists():
             self._write(path, yaml.safe_dump(wanted, sort_keys=False))
             return
         try:
@@ -154,7 +156,7 @@ class RunDirectory:
         """As `check_config`, for what the data and the encoder turned out to be."""
         path = self.path / "run.json"
         wanted = write_options(info)
-        if not path.exists():
+        if not self._begun or not path.exists():
             self._write(path, json.dumps(wanted, indent=1) + "\n")
             return
         self._compare(path, "run", write_options(self.read_info()), wanted)
@@ -172,6 +174,10 @@ class RunDirectory:
             return read_options(RunInfo, json.loads(path.read_text(encoding="utf-8")), "run")
         except ValueError as error:
             raise SparkError(f"{path} is damaged ({error}): train again") from error
+
+    @property
+    def _begun(self) -> bool:
+        return self.checkpoint("last").exists()
 
     def write_statistics(self, statistics: dict[str, Any]) -> None:
         """Keep statistics.json."""

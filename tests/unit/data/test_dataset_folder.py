@@ -93,9 +93,18 @@ def test_a_changed_or_missing_file_is_refused(demo_folder: DemoFolder) -> None:
         demo_folder.episodes()
 
 
+def test_a_lost_index_is_made_again_from_the_episodes(demo_folder: DemoFolder) -> None:
+    before = demo_folder.episodes()
+    (demo_folder.path / "index.json").unlink()
+    with demo_folder.recording():
+        for path in demo_folder.unfinished():
+            demo_folder.add(path)
+    assert demo_folder.episodes() == before
+
+
 def test_a_damaged_index_is_refused_before_recording(demo_folder: DemoFolder) -> None:
     (demo_folder.path / "index.json").write_text('{"version": 1, "episodes": [{"file"')
-    with pytest.raises(SparkError, match=r"index\.json is damaged"), demo_folder.recording():
+    with pytest.raises(SparkError, match=r"index\.json is damaged .*delete it and run"), demo_folder.recording():
         pass
     (demo_folder.path / "index.json").write_text('{"version": 2, "episodes": []}')
     with pytest.raises(SparkError, match="version 2, expected 1"):

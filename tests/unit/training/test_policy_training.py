@@ -149,6 +149,12 @@ def test_another_configuration_or_other_data_is_refused(make_config, demos: Path
         train_policy(first)
 
 
+def test_a_mistake_in_the_first_command_can_be_corrected_with_the_same_directory(make_config, tmp_path: Path) -> None:
+    with pytest.raises(SparkError, match="there is no folder"):
+        train_policy(make_config(f"data.folder={tmp_path / 'misspelt'}", "optimiser.max_steps=10"))
+    train_policy(make_config("optimiser.max_steps=10"))
+
+
 def test_two_tasks_in_one_folder_are_refused(make_config, tmp_path: Path) -> None:
     mixed = write_demos(tmp_path / "mixed", episodes=1)
     write_demos(mixed, episodes=1, task="push the square")
