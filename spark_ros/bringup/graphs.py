@@ -228,7 +228,7 @@ def _check_simulated(task: str, cameras: Sequence[str]) -> None:
     known = SceneParameters().cameras
     if unknown := [camera for camera in cameras if camera not in known]:
         raise SparkError(
-            f"the simulator has no camera {', '.join(unknown)}: it has {', '.join(known)}; choose of these"
+            f"the simulator has no camera {', '.join(unknown)}: it has {', '.join(known)}; choose among these"
         )
 
 

@@ -93,8 +93,8 @@ class DemoFolder:
             entries = [EpisodeEntry(**entry) for entry in index["episodes"]]
         except (ValueError, KeyError, TypeError) as error:
             raise SparkError(
-                f"{self._index_path} is damaged ({error}): delete it and run `spark-ros data recover {self.path}`, which "
-                "lists the episodes again"
+                f"{self._index_path} is damaged ({error}): delete it and run `spark-ros data recover {self.path}`, "
+                "which lists what is there"
             ) from error
         for entry in entries:
             self.file(entry)
