@@ -26,6 +26,11 @@ ENCODER = "encoder={name: frozen, weights: 'random:0', block: 2}"
 TRAINING = (ENCODER, "data.image_size=56", "augmentation.copies=0", "optimiser.max_steps=30", "evaluate_every=30")
 
 
+def heed_interrupts() -> None:
+    """A suite started in the background ignores SIGINT, and its children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "ROS_LOG_DIR": str(folder / "ros_log")}
     return subprocess.Popen(
@@ -35,6 +40,7 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
 
 

@@ -27,7 +27,9 @@ def test_a_second_graph_on_a_domain_is_refused_and_told_who_holds_it() -> None:
 
 
 def test_a_killed_holder_leaves_nothing_behind() -> None:
-    code = f"import time, spark_ros.bringup.domain as d; c = d.claim_domain('{DOMAIN}'); print(); time.sleep(60)"
+    code = (
+        f"import time, spark_ros.bringup.domain as d; c = d.claim_domain('{DOMAIN}'); print(flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()

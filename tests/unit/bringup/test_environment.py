@@ -20,7 +20,8 @@ def test_images_travel_through_a_large_shared_memory_segment() -> None:
     assert environment["ROS_DOMAIN_ID"] == "3"
 
 
-def test_a_simulated_arm_is_not_visible_to_other_machines() -> None:
+def test_a_simulated_arm_is_not_visible_to_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
     assert child_environment(domain_id=0, local_only=True)["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
     assert "ROS_AUTOMATIC_DISCOVERY_RANGE" not in child_environment(domain_id=0, local_only=False)
 
