@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,6 +22,7 @@ from spark_ros.evaluation.statistics import percentiles as exact_percentiles
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _MEASURED = ("spark_ros", "benchmarks", "config", "models", "setup.py", "pyproject.toml")  # what a result depends on
 
 
@@ -49,8 +51,9 @@ def make_parser(description: str | None, quick: str) -> argparse.ArgumentParser:
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The options; a quick run is refused as one to keep."""
+    """The options; a quick run is refused as one to keep. From now on the work of other programs is watched."""
     options = parser.parse_args()
+    options.begin = (time.monotonic(), _busy_s())
     if options.save and options.quick:
         parser.error("a kept result is quoted by others: leave out --quick, or --save")
     return options
@@ -72,16 +75,20 @@ def finish(
         show: Prints it for a person.
         ros: Whether ROS took part.
     """
+    seconds, others_s = (now - then for now, then in zip((time.monotonic(), _busy_s()), options.begin, strict=True))
     record = {
         "benchmark": name,
         "command": command(),
         "commit": commit(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "quick": options.quick,
+        "seconds": round(seconds, 1),
+        "cores_busy_with_other_programs": round(max(0.0, others_s) / seconds, 2),
         "environment": describe_environment(ros),
         **measured,
     }
     show(measured)
+    print(f"meanwhile other programs kept {record['cores_busy_with_other_programs']:.2f} cores busy")
     if options.save:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{name}.json"
@@ -162,6 +169,16 @@ class Rows:
     def done(self) -> None:
         """The run is over: the next one measures everything afresh."""
         self._path.unlink()
+
+
+def _busy_s() -> float:
+    """Seconds that the machine's cores have spent on programs other than this one and its ended children."""
+    user, nice, system, _, _, interrupts, soft, stolen = map(
+        int, Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]
+    )
+    own = os.times()
+    ours_s = own.user + own.system + own.children_user + own.children_system
+    return (user + nice + system + interrupts + soft + stolen) / _TICKS_PER_S - ours_s
 
 
 def _git(*arguments: str) -> str | None:
