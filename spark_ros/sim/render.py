@@ -99,9 +99,9 @@ class Renderer:
             raise SparkError("a renderer was used by two threads: make one Renderer in each thread that draws")
         if self._gl is not None:
             return
-        self._gl = _open_graphics(self._rect.width, self._rect.height)
+        gl = _open_graphics(self._rect.width, self._rect.height)
         self._thread = threading.get_ident()
-        self._gl.make_current()
+        gl.make_current()
         self._data = mujoco.MjData(self._model)
         self._scene = mujoco.MjvScene(self._model, maxgeom=1000)
         self._option = mujoco.MjvOption()
@@ -109,6 +109,7 @@ class Renderer:
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._gl = gl  # last: only what has been opened whole is closed, should Ctrl-C come meanwhile
         # A context that is still open when the EGL display goes down at exit complains on stderr.
         self._at_exit = _closer(weakref.ref(self))
         atexit.register(self._at_exit)

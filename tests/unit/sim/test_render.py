@@ -125,3 +125,18 @@ def test_a_program_that_forgets_to_close_ends_without_noise() -> None:
     code = "from spark_ros.sim.world import World\nworld = World(image_size=32)\nprint(world.render('front').shape)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (result.returncode, result.stdout, result.stderr) == (0, "(32, 32, 3)\n", "")
+
+
+def test_ctrl_c_while_graphics_open_leaves_a_renderer_that_closes_and_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(image_size=32)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spark_ros.sim.render.mujoco.MjrContext", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            world.render("front")
+    world.close()
+    assert world.render("front").any()
+    world.close()
