@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Record demonstrations of one task from the running graph into a folder, one MCAP file each. "
         "Run it again to go on where it stopped.",
         epilog="With --operator human (the default) drive the arm with any teleoperation device and decide with single "
-        "keys: s start, k keep, d discard, r record again, q quit.",
+        "keys: s start, k keep, f keep as a failure, d discard, r record again, q quit.",
     )
     add = parser.add_argument
     add("--episodes", type=int, default=20, help="episodes of the task the folder is to hold (default: %(default)s)")

@@ -72,7 +72,7 @@ def record(options: argparse.Namespace) -> int:
         else:
             record_with_keys(client, plan, keys, advance, say)
         done = len(plan.recorded())
-    print(f"{NAME}: {plan.folder.path} holds {done} episodes of '{plan.instruction}'")
+    print(f"{NAME}: {plan.folder.path} holds {done} successful episodes of '{plan.instruction}'")
     return 0
 
 

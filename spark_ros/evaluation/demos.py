@@ -32,6 +32,7 @@ from spark_ros.data.episode_writer import EpisodeWriter
 from spark_ros.evaluation.cell import Cell, Sensed
 from spark_ros.evaluation.progress import progress_bar
 from spark_ros.evaluation.seeds import FIRST_DEMO
+from spark_ros.sim.experts.base import GO_ON_S
 from spark_ros.sim.registry import make_expert
 from spark_ros.sim.world import World
 
@@ -39,7 +40,6 @@ OPERATOR = "expert"
 
 _TELEOP_HZ = 20.0
 _STATE_HZ = 20.0
-_GO_ON_S = 1.0  # recorded after success: how to go on is worth imitating too, and a chunk looks 1 s ahead
 _MOST_FAILURES = 20  # in a row, after which something is wrong with the task rather than with the seeds
 
 _FLOATS = "std_msgs/msg/Float64MultiArray"
@@ -166,7 +166,7 @@ def _drive(cell: Cell, tape: _Tape, perturbed: bool) -> bool:
             return False  # the gateway's reason is its own; a demonstration that it had to end is none
         if done_s is None and world.success():
             done_s = world.time_s
-        if done_s is not None and world.time_s >= done_s + _GO_ON_S:
+        if done_s is not None and world.time_s >= done_s + GO_ON_S:
             return True
     return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
@@ -14,8 +15,8 @@ from spark_ros.control.modes import Mode
 from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry
 from spark_ros.nodes.demo_client import DemoClient
 from spark_ros.nodes.terminal import Keys
+from spark_ros.sim.experts.base import GO_ON_S
 
-AFTER_SUCCESS_S = 0.5  # the resting at the end is part of the demonstration
 POLL_S = 0.02
 
 Report = Callable[[str], None]
@@ -28,7 +29,7 @@ class Plan:
     Attributes:
         folder: Where the recorder puts the episodes.
         instruction: The task in words; the folder may hold other tasks besides.
-        episodes: How many of this task the folder is to hold in the end.
+        episodes: How many successful ones of this task the folder is to hold in the end.
         operator: Who drives the arm, as episodes carry it.
         first_seed: Seed of the first simulated scene; the next ones follow. None without a simulator.
         timeout_s: A simulated episode that takes longer has failed.
@@ -44,17 +45,20 @@ class Plan:
     failures: int = 5
 
     def recorded(self) -> list[EpisodeEntry]:
-        """The finished episodes of this task."""
-        if not self.folder.path.is_dir():
-            return []
-        return [entry for entry in self.folder.episodes() if entry.task == self.instruction]
+        """The finished episodes of this task that show it done; failures worth keeping come on top."""
+        return [entry for entry in self._entries() if entry.success]
 
     def seeds(self) -> Iterator[int | None]:
         """The scenes to record, without those the folder has."""
         if self.first_seed is None:
             return itertools.repeat(None)
-        have = {entry.seed for entry in self.recorded()}
+        have = {entry.seed for entry in self._entries()}
         return (seed for seed in itertools.count(self.first_seed) if seed not in have)
+
+    def _entries(self) -> list[EpisodeEntry]:
+        if not self.folder.path.is_dir():
+            return []
+        return [entry for entry in self.folder.episodes() if entry.task == self.instruction]
 
 
 class Episode:
@@ -98,8 +102,9 @@ class Episode:
         with suppress(SparkError) if error is not None else nullcontext():
             self._client.disengage()
 
-    def keep(self) -> str:
-        """Finish it; what the recorder says."""
+    def keep(self, success: bool = True) -> str:
+        """Finish it, as a success or as a failure worth keeping; what the recorder says."""
+        self._client.set_parameters("recorder", {"success": success})
         message = self._client.trigger(topics.RECORDER_KEEP)
         self._recording = False
         return message
@@ -111,14 +116,15 @@ class Episode:
 
     def succeeded(self, timeout_s: float) -> str:
         """Wait for success in the simulator; empty when it came, else why it did not."""
-        deadline = time.monotonic() + timeout_s
-        while not self._client.sim_state.get("success"):
+        deadline, end = time.monotonic() + timeout_s, math.inf
+        while time.monotonic() < end:
             if self._client.mode != Mode.TELEOP.value:
                 return f"the gateway left teleoperation ({self._client.mode})"
-            if time.monotonic() > deadline:
+            if end == math.inf and self._client.sim_state.get("success"):
+                end = time.monotonic() + GO_ON_S
+            elif end == math.inf and time.monotonic() > deadline:
                 return f"no success within {timeout_s:.0f} s"
             time.sleep(POLL_S)
-        time.sleep(AFTER_SUCCESS_S)
         return ""
 
 
@@ -177,11 +183,15 @@ def record_with_keys(client: DemoClient, plan: Plan, keys: Keys, advance: Report
         again = False
         try:
             with Episode(client, plan, seed) as episode:
-                say("recording; k: keep, d: discard, r: discard and record again, q: discard and quit")
-                key = _choice(keys, "kdrq")
+                say("recording; k: keep, f: keep as a failure, d: discard, r: discard, record again, q: discard, quit")
+                key = _choice(keys, "kfdrq")
                 if key == "k":
                     advance(episode.keep())
                     missing, seed = missing - 1, next(seeds)
+                    continue
+                if key == "f":
+                    say(episode.keep(success=False))
+                    seed = next(seeds)
                     continue
                 say(episode.discard())
                 if key == "q":

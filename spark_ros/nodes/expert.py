@@ -95,12 +95,10 @@ class ExpertNode(Node):
         world, stamp = self._world, self.get_clock().now().nanoseconds
         if self._expert is None or world.joints is None:
             return
-        done = world.state["success"]
-        if done or self._states.silent_s() > STALE_S:
-            # Resting once the task is done is part of it and worth imitating; resting for want of a simulator is not.
+        if self._states.silent_s() > STALE_S:
             width = world.spec.gripper.width(world.joints)
-            teleop = TeleopInput(np.zeros(6), width, deadman=False, imitate=done, stamp_ns=stamp)
-        else:
+            teleop = TeleopInput(np.zeros(6), width, deadman=False, imitate=False, stamp_ns=stamp)
+        else:  # also after success: how to go on is worth imitating, for as long as the episode lasts
             teleop = self._expert.act(stamp)
         twist, joy = messages_from_teleop(teleop, world.spec)
         self._joy.publish(joy)

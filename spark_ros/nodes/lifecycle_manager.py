@@ -33,6 +33,7 @@ GOODBYE_S, APPEAR_S = 2.0, 0.2
 
 _UNCONFIGURED, _INACTIVE = State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE
 _ACTIVE = State.PRIMARY_STATE_ACTIVE
+_WAY_DOWN = ((Transition.TRANSITION_DEACTIVATE, _ACTIVE), (Transition.TRANSITION_CLEANUP, _INACTIVE))
 _VERBS = {Transition.TRANSITION_CONFIGURE: "configure", Transition.TRANSITION_ACTIVATE: "activate"}
 
 DEFAULTS = {
@@ -122,12 +123,16 @@ class LifecycleManagerNode(Node):
         return call(self, service_type, name, request, self._timeout_s, repeat_s=ANSWER_S, abandon=self._stop)
 
     def _take_down(self, executor: Executor | None) -> None:
-        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+        def ask(service_type: type, service: str, request: Any) -> Any:
+            return call(self, service_type, service, request, GOODBYE_S, appear_s=APPEAR_S, executor=executor)
+
+        for transition, wanted_from in _WAY_DOWN:
             for name in reversed(self._names):
-                request = ChangeState.Request(transition=Transition(id=transition))
-                service = f"/{name}/change_state"
                 with suppress(SparkError):
-                    call(self, ChangeState, service, request, GOODBYE_S, appear_s=APPEAR_S, executor=executor)
+                    # Asked of a node that is not there, it would be an error in its log that buries the real one.
+                    if ask(GetState, f"/{name}/get_state", GetState.Request()).current_state.id == wanted_from:
+                        change = ChangeState.Request(transition=Transition(id=transition))
+                        ask(ChangeState, f"/{name}/change_state", change)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

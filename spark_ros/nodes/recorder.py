@@ -2,19 +2,25 @@
 
 It stores the bytes that travelled, never a re-encoding of them. Services begin and end an episode; what is being
 recorded when the node is told to stop is discarded, so the folder holds whole episodes only.
+
+Keeping an episode and calling it a success are two things: a kept episode counts as a success, which training asks for,
+unless the parameter `success` was set to false before it was kept.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from geometry_msgs.msg import TwistStamped
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, JointState, Joy, TimeReference
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
@@ -30,6 +36,8 @@ from spark_ros.nodes.qos import LATCHED, RECORDING
 from spark_ros.nodes.run import run
 from spark_ros.robots.spec import RobotSpec, load_robot
 
+RECENT_MESSAGES = 200  # a fifth of a second of a 1 kHz arm: any gripper's driver speaks within that
+
 DEFAULTS = {
     "folder": ("demos", "folder the episodes go to; one recorder at a time"),
     "task": ("", "the task in words, stored with each episode; language-conditioned policies are trained on it"),
@@ -37,6 +45,7 @@ DEFAULTS = {
     "robot": ("fr3", "arm, by name or YAML path; its vendor topics are recorded too"),
     "cameras": (["front", "wrist"], "cameras that every episode must have"),
     "seed": (-1, "seed of the simulated world, stored with each episode; -1 for none"),
+    "success": (True, "whether the episode shows the task done; read when it is kept, true again for the next one"),
     "stream_timeout_s": (1.0, "a camera or joint stream silent for longer refuses the start of an episode"),
     "queue_messages": (2000, "messages that may wait for the disk before some are dropped"),
 }
@@ -53,6 +62,7 @@ class Stream:
         qos: How it is subscribed to.
         rate: How often it arrives.
         latest: The last message, kept for latched topics only.
+        recent: The last messages, kept for joint states only: they tell which joints the publishers speak of.
     """
 
     topic: str
@@ -61,6 +71,7 @@ class Stream:
     qos: QoSProfile
     rate: Rate
     latest: bytes | None = None
+    recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=RECENT_MESSAGES))
 
     @property
     def type_name(self) -> str:
@@ -125,12 +136,14 @@ class RecorderNode(ManagedNode):
         return Health(Level.WARN if lost else Level.OK, f"recording {episode.writer.path.name}", values)
 
     def _listen(self, stream: Stream) -> None:
-        latched = stream.qos is LATCHED
+        latched, joints = stream.qos is LATCHED, stream.topic == topics.JOINT_STATES
 
         def receive(cdr: bytes) -> None:
             stream.rate.tick()
             if latched:
                 stream.latest = cdr
+            if joints:
+                stream.recent.append(cdr)
             if self._episode is not None:
                 self._episode.offer(stream.topic, stream.type_name, cdr, time.time_ns())
 
@@ -159,6 +172,7 @@ class RecorderNode(ManagedNode):
             raise SparkError("the parameter task is empty: say in words what the demonstration shows")
         if silent := self._silent():
             raise SparkError(f"{silent}: start the node or driver that publishes it, then start again")
+        self._check_publishers()
         seed = self.params["seed"]
         metadata = {
             "task": self.params["task"],
@@ -182,7 +196,8 @@ class RecorderNode(ManagedNode):
                 f"{episode.writer.path.name} holds no commands ({topics.GATEWAY_SETPOINT}), so nothing could be learnt "
                 "from it: discard it, engage the gateway and record again"
             )
-        self._episode = None
+        success = self.params["success"]
+        self._end_episode()
         assert self._folder is not None
         try:
             episode.finish()
@@ -190,20 +205,26 @@ class RecorderNode(ManagedNode):
             episode.writer.discard()
             raise
         lost = dict(episode.dropped + self._lost)
-        entry = self._folder.keep(episode.writer, {"success": True, "messages_lost": lost})
+        entry = self._folder.keep(episode.writer, {"success": success, "messages_lost": lost})
         self._kept += 1
-        note = f", {sum(lost.values())} messages were lost" if lost else ""
+        note = "" if success else ", marked as a failure"
+        note += f", {sum(lost.values())} messages were lost" if lost else ""
         return f"kept {entry.file}: {entry.frames} frames in {entry.duration_s:.1f} s{note}"
 
     def _discard_episode(self) -> str:
         episode = self._current()
-        self._episode = None
+        self._end_episode()
         try:
             episode.finish()
         except SparkError as error:
             self.get_logger().error(str(error))
         episode.writer.discard()
         return f"discarded {episode.writer.path.name}"
+
+    def _end_episode(self) -> None:
+        """Nothing more is recorded; a failure said of this episode does not count for the next one."""
+        self._episode = None
+        self.set_parameters([Parameter("success", value=True)])
 
     def _current(self) -> EpisodeQueue:
         if self._episode is None:
@@ -215,6 +236,24 @@ class RecorderNode(ManagedNode):
         limit = self.params["stream_timeout_s"]
         silent = [stream.topic for stream in self._streams if stream.required and stream.rate.silent_s() > limit]
         return f"nothing arrives on {', '.join(silent)}" if silent else ""
+
+    def _check_publishers(self) -> None:
+        """Refuse where two arms share the graph: frames and joints of both would make up one episode."""
+        for stream in self._streams:
+            publishers = self.get_publishers_info_by_topic(stream.topic) if stream.required else []
+            if len(publishers) > 1 and len(publishers) > _parts(stream.recent):
+                names = ", ".join(sorted(publisher.node_name for publisher in publishers))
+                raise SparkError(
+                    f"{stream.topic} has {len(publishers)} publishers ({names}), so that an episode would mix two "
+                    "robots: stop all but one (one that was killed is forgotten after 20 s), then start again"
+                )
+
+
+def _parts(joint_states: Iterable[bytes]) -> int:
+    """How many publishers share the joints among them: the arm's driver and the gripper's may speak for themselves."""
+    parts = {frozenset(deserialize_message(cdr, JointState).name) for cdr in joint_states}
+    joints = [name for part in parts for name in part]
+    return len(parts) if len(joints) == len(set(joints)) else 1
 
 
 def streams(robot: RobotSpec, cameras: list[str]) -> list[Stream]:

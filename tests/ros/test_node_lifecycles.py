@@ -95,6 +95,7 @@ def test_the_manager_ends_with_the_refusing_nodes_own_reason(graph: GraphUnderTe
     assert manager.process.returncode == 1
     assert "Traceback" not in manager.output
     assert until(lambda: says(graph, "gateway", "unconfigured")), "what was up is taken down again"
+    assert "is not possible from there" not in graph.logs(), "nobody is asked what its state forbids"
 
 
 def test_the_manager_names_a_node_that_never_appears(graph: GraphUnderTest) -> None:

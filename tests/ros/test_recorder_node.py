@@ -34,7 +34,7 @@ class Robot:
         self._images = {camera: create(Image, topics.camera_image(camera), 10) for camera in CAMERAS}
         self._joints = create(JointState, topics.JOINT_STATES, 10)
         self._setpoints = create(JointState, topics.GATEWAY_SETPOINT, 10)
-        self.cameras, self.commands = set(CAMERAS), True
+        self.cameras, self.commands, self.fingers = set(CAMERAS), True, True
         self.sent: list[int] = []
         graph.client.create_timer(0.1, self._see)
         graph.client.create_timer(0.01, self._feel)
@@ -48,7 +48,8 @@ class Robot:
 
     def _feel(self) -> None:
         position = np.concatenate([SPEC.home, [0.04, 0.04]])
-        message = message_from_joints(Joints(NAMES, position, np.zeros(9), self._clock.now().nanoseconds))
+        state = Joints(NAMES, position, np.zeros(9), self._clock.now().nanoseconds)
+        message = message_from_joints(state if self.fingers else state.select(SPEC.joint_names))
         self._joints.publish(message)
         if self.commands:
             self._setpoints.publish(message)
@@ -118,6 +119,48 @@ def test_an_episode_without_commands_or_task_is_refused(graph: GraphUnderTest, t
     assert graph.trigger(topics.RECORDER_DISCARD).success
     assert DemoFolder(tmp_path / "demos").episodes() == []
     assert not list((tmp_path / "demos").glob("*.mcap*"))
+
+
+def test_a_kept_episode_is_a_success_unless_it_was_called_a_failure(graph: GraphUnderTest, tmp_path: Path) -> None:
+    start_recorder(graph, tmp_path / "demos")
+    robot = Robot(graph)
+    graph.activate("recorder")
+    for success in (True, False, True):
+        start_episode(graph)
+        begun = len(robot.sent)
+        assert until(lambda begun=begun: len(robot.sent) > begun + 3)
+        if not success:
+            graph.set("recorder", success=False)
+        answer = graph.trigger(topics.RECORDER_KEEP)
+        assert answer.success and ("failure" in answer.message) is not success, answer.message
+    folder = DemoFolder(tmp_path / "demos")
+    assert [entry.success for entry in folder.episodes()] == [True, False, True]
+    assert folder.read(folder.episodes()[1]).metadata.success is False
+
+
+@pytest.mark.parametrize("topic", [topics.camera_image("wrist"), topics.JOINT_STATES])
+def test_an_episode_does_not_start_with_two_robots_on_the_graph(
+    graph: GraphUnderTest, tmp_path: Path, topic: str
+) -> None:
+    start_recorder(graph, tmp_path / "demos")
+    Robot(graph)
+    graph.activate("recorder")
+    other = graph.client.create_publisher(JointState if topic == topics.JOINT_STATES else Image, topic, 10)
+    assert until(lambda: "would mix two robots" in graph.trigger(topics.RECORDER_START).message), graph.logs()
+    assert graph.trigger(topics.RECORDER_START).message.startswith(f"{topic} has 2 publishers (client, client)")
+    graph.client.destroy_publisher(other)
+    start_episode(graph)
+
+
+def test_arm_and_gripper_may_publish_their_joints_separately(graph: GraphUnderTest, tmp_path: Path) -> None:
+    start_recorder(graph, tmp_path / "demos")
+    robot = Robot(graph)
+    robot.fingers = False
+    graph.activate("recorder")
+    fingers = graph.advertise(JointState, topics.JOINT_STATES)
+    closed = Joints(SPEC.gripper.joint_names, np.zeros(2), np.zeros(2), 1)
+    graph.client.create_timer(0.05, lambda: fingers.publish(message_from_joints(closed)))
+    start_episode(graph)
 
 
 def test_a_second_recorder_on_the_folder_is_refused(graph: GraphUnderTest, tmp_path: Path) -> None:

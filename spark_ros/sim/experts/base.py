@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from spark_ros.contracts import JointState, TeleopInput
 from spark_ros.robots.spec import RobotSpec
 
+GO_ON_S = 1.0  # recorded after success: how to go on is worth imitating too, and a chunk looks 1 s ahead
+
 
 class ExpertWorld(Protocol):
     """The state an expert acts on: a `World`, or the same facts received over topics."""
