@@ -20,9 +20,9 @@ from spark_ros.evaluation.pilots import bundle_pilot
 from spark_ros.evaluation.seeds import evaluation_seeds
 from spark_ros.evaluation.video import Film
 from spark_ros.shares import bundle_directory
-from spark_ros.sim.render import Renderer
+from spark_ros.sim.render import Renderer, Snapshot
 from spark_ros.sim.scene import CameraParameters, SceneParameters
-from spark_ros.sim.world import Snapshot, World
+from spark_ros.sim.world import World
 
 WIDTH, GAP, BORDER = 1200, 6, 2  # pixels
 INSET = 0.25  # side of what the policy sees, as a part of a picture's width
@@ -69,7 +69,7 @@ def main() -> None:
     last = len(cell.snapshots) - 1
     moments = [0, round(0.6 * closed), closed, last]
     side = (WIDTH - GAP * (len(moments) - 1)) // len(moments)
-    with Renderer(cell.world, 2 * side, shadows=True) as renderer:
+    with Renderer(cell.world.model, 2 * side, shadows=True) as renderer:
         pictures = [_picture(renderer, cell, moment, side) for moment in moments]
     gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
     strip = np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)

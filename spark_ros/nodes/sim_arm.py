@@ -30,8 +30,8 @@ from spark_ros.nodes.parameters import Parameters
 from spark_ros.nodes.qos import NEWEST, STREAM
 from spark_ros.nodes.run import run
 from spark_ros.runtime.latency import LatencyTrace
-from spark_ros.sim.render import Renderer
-from spark_ros.sim.world import Snapshot, World
+from spark_ros.sim.render import Renderer, Snapshot
+from spark_ros.sim.world import World
 
 GRAPHICS_S = 30.0  # Mesa compiles its shaders once on a cold machine
 LONGEST_LAG_S = 0.1  # further behind real time, the world gives up catching up: it would run in fast motion
@@ -130,7 +130,7 @@ class SimArmNode(Node):
         """Pictures: the graphics context belongs to this thread alone."""
         world = self._world
         info = {camera: world.camera_intrinsics(camera) for camera in self._cameras}
-        with Renderer(world) as renderer:
+        with Renderer(world.model, world.image_size) as renderer:
             for camera in self._cameras:
                 renderer.render(world.snapshot(), camera)
             self._drawing.set()

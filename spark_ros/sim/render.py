@@ -11,16 +11,14 @@ import copy
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
-from spark_ros.contracts import ImageArray, SparkError
+from spark_ros.contracts import FloatArray, ImageArray, SparkError
 from spark_ros.sim.engine import mujoco
-
-if TYPE_CHECKING:
-    from spark_ros.sim.world import Snapshot, World
 
 OVERSAMPLING = 2  # pixels are the mean of 2 x 2: at 128 pixels a cube 60 cm away is otherwise a flickering handful
 SHADOW_SIZE = 2048  # pixels of the shadow map, where shadows are wanted
@@ -31,22 +29,34 @@ NO_GRAPHICS = (
 )
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a picture of the world depends on, copied.
+
+    Attributes:
+        qpos: (nq,) MuJoCo's generalised positions.
+        time_s: Simulated time since the reset.
+    """
+
+    qpos: FloatArray
+    time_s: float
+
+
 class Renderer:
     """Pictures of one world, all drawn in one thread: the one that asks for the first."""
 
-    def __init__(self, world: World, image_size: int | None = None, shadows: bool = False) -> None:
+    def __init__(self, model: mujoco.MjModel, image_size: int, shadows: bool = False) -> None:
         """Opens nothing yet.
 
         Args:
-            world: Whose snapshots to draw, from any camera of its scene; only its model is used, so the world may be
-                stepped meanwhile.
-            image_size: Height and width in pixels; the world's by default.
+            model: Of the world whose snapshots to draw, from any of its cameras; the world may be stepped meanwhile.
+            image_size: Height and width in pixels.
             shadows: For people's eyes; five times slower without a GPU, and not what policies are trained on.
         """
-        self._size = image_size or world.image_size
-        self._cameras = {name: world.model.camera(name).id for name in world.scene.cameras}
+        self._size = image_size
+        self._cameras = {model.camera(i).name: i for i in range(model.ncam)}
         # These are read when the context is made, and each renderer has its own.
-        self._model = copy.copy(world.model)
+        self._model = copy.copy(model)
         self._model.vis.quality.shadowsize = SHADOW_SIZE if shadows else 0
         self._model.vis.quality.offsamples = 0  # multisampling costs ten times the picture without a GPU
         self._model.vis.global_.offwidth = self._model.vis.global_.offheight = OVERSAMPLING * self._size

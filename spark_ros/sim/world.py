@@ -8,7 +8,6 @@ under its own lock and hands it to a `render.Renderer` that lives in the drawing
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,26 +17,13 @@ from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import RobotSpec, load_robot
 from spark_ros.sim.engine import mujoco
 from spark_ros.sim.registry import make_arm, make_task
-from spark_ros.sim.render import Renderer
+from spark_ros.sim.render import Renderer, Snapshot
 from spark_ros.sim.scene import SceneParameters, add_scene
 
 TIMESTEP_S = 0.002
 CHECK_STEPS = 5  # the success rule is looked at every 10 ms of simulated time, however long the caller's steps are
 LARGEST_IMAGE = 2048
 DEFAULT_CAMERAS = ("front", "wrist")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """All that a picture of the world depends on, copied.
-
-    Attributes:
-        qpos: (nq,) MuJoCo's generalised positions.
-        time_s: Simulated time since the reset.
-    """
-
-    qpos: FloatArray
-    time_s: float
 
 
 class World:
@@ -97,7 +83,7 @@ class World:
         self._positions = np.array([int(self.model.joint(name).qposadr[0]) for name in self._names])
         self._velocities = np.array([int(self.model.joint(name).dofadr[0]) for name in self._names])
         self._controls = np.array([self.model.actuator(name).id for name in self._names])
-        self._renderer = Renderer(self) if render else None
+        self._renderer = Renderer(self.model, image_size) if render else None
         self.reset(0)
 
     @property

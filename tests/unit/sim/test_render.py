@@ -77,7 +77,7 @@ def test_another_thread_draws_a_snapshot_while_the_world_goes_on(world: World) -
     pictures = []
 
     def draw() -> None:
-        with Renderer(world) as renderer:
+        with Renderer(world.model, world.image_size) as renderer:
             pictures.append(renderer.render(snapshot, "front"))
 
     thread = threading.Thread(target=draw)
