@@ -24,7 +24,7 @@ class Progress:
         seconds: Time spent so far, over all sessions of the run.
         loss_sum: Sum of the training losses since the last row of metrics.csv.
         loss_count: How many.
-        best_loss: Lowest validation loss.
+        best_error: Lowest validation error of the motion.
         best_step: Where it was reached.
         finished: The run has come to its planned end.
     """
@@ -33,7 +33,7 @@ class Progress:
     seconds: float = 0.0
     loss_sum: float = 0.0
     loss_count: int = 0
-    best_loss: float = float("inf")
+    best_error: float = float("inf")
     best_step: int = 0
     finished: bool = False
 
@@ -76,7 +76,11 @@ def load_checkpoint(
     Raises:
         SparkError: The file is missing, damaged, or of another policy.
     """
-    progress, tensors = _read(path)
+    metadata, tensors = _read(path)
+    try:
+        progress = Progress(**json.loads(metadata["progress"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SparkError(f"checkpoint {path} cannot be continued ({error}): choose another out_dir") from error
     _restore(path, model, _under(tensors, "weights"))
     _restore(path, average, _under(tensors, "average"))
     for key in ("step", "exp_avg", "exp_avg_sq"):
@@ -85,29 +89,27 @@ def load_checkpoint(
     return progress
 
 
-def load_average(path: Path, model: torch.nn.Module) -> Progress:
+def load_average(path: Path, model: torch.nn.Module) -> None:
     """Put the averaged weights, the ones to deploy, into a module.
 
     Raises:
         SparkError: As for `load_checkpoint`.
     """
-    progress, tensors = _read(path)
+    _, tensors = _read(path)
     _restore(path, model, _under(tensors, "average"))
-    return progress
 
 
 def _named_state(model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
     return {name: optimiser.state[parameter] for name, parameter in model.named_parameters()}
 
 
-def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if not path.is_file():
         raise SparkError(f"no checkpoint {path}: train first, or give the run's directory")
     try:
         with safe_open(str(path), framework="pt") as file:
-            progress = Progress(**json.loads(file.metadata()["progress"]))
-            return progress, {name: file.get_tensor(name) for name in file.keys()}  # not a dict
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
         raise SparkError(f"checkpoint {path} is damaged ({error}): restore it or train again") from error
 
 

@@ -78,6 +78,11 @@ class PolicyTrainer:
         if last.exists():
             self._progress = load_checkpoint(last, self._model, self._average, self._optimiser)
         self._clock_zero = started - self._progress.seconds
+        # "Best" means the smallest error of the motion. The smallest loss comes much too early, because a policy that
+        # has learnt to commit itself where there is a choice (a cube looks the same every 90 degrees) is sometimes
+        # wrong by much: with 50 demonstrations step 500 had the smallest loss and lifted the cube in 45 of 50 scenes,
+        # step 3000 in 49.
+        self._motion_error = next(iter(setup.error_groups))
         columns = ["step", "epoch", "minutes", "learning_rate", "train_loss", "val_loss", *setup.error_groups]
         self._metrics = MetricsFile(run.metrics, columns)
 
@@ -102,7 +107,7 @@ class PolicyTrainer:
                 done = self._done_part()
                 if progress.step % self._config.evaluate_every == 0 or done >= 1.0:
                     self._evaluate(finished=done >= 1.0)
-                    bar.set_postfix_str(f"best validation loss {progress.best_loss:.4f} at {progress.best_step}")
+                    bar.set_postfix_str(f"best {self._motion_error} {progress.best_error:.2f} at {progress.best_step}")
                 bar.update()
                 if done >= 1.0:
                     break
@@ -155,9 +160,9 @@ class PolicyTrainer:
             **errors,
         }
         progress.loss_sum, progress.loss_count, progress.finished = 0.0, 0, finished
-        improved = loss < progress.best_loss
+        improved = errors[self._motion_error] < progress.best_error
         if improved:
-            progress.best_loss, progress.best_step = loss, progress.step
+            progress.best_error, progress.best_step = errors[self._motion_error], progress.step
         # The row goes first: one beyond the checkpoint is cut off when the run continues, a missing one stays missing.
         self._metrics.append(row)
         if improved:

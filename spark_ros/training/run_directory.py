@@ -83,7 +83,7 @@ def load_policy_run(run_dir: str | Path, which: str = "best") -> tuple[Policy, R
 
     Args:
         run_dir: The `out_dir` of a run, finished or not.
-        which: ``best`` (lowest validation loss) or ``last``.
+        which: ``best`` (lowest validation error of the motion) or ``last``.
 
     Raises:
         SparkError: There is no such run or checkpoint, or it is damaged.
@@ -126,10 +126,13 @@ class RunDirectory:
         except OSError as error:
             raise SparkError(f"cannot train into {self.path}: {error.strerror}; choose another out_dir") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SparkError(
+                    f"another process is training in {self.path}: wait, or choose another out_dir"
+                ) from None
             yield
-        except BlockingIOError:
-            raise SparkError(f"another process is training in {self.path}: wait, or choose another out_dir") from None
         finally:
             os.close(descriptor)
 

@@ -162,15 +162,15 @@ def measure_statistics(training: SampleSet, seed: int) -> PolicyStatistics:
 
 
 def error_groups(action_names: Sequence[str]) -> dict[str, tuple[Sequence[int], float]]:
-    """Validation errors worth a column of metrics.csv, by action names."""
+    """Validation errors worth a column of metrics.csv, by action names; that of the motion comes first."""
     position = [i for i, name in enumerate(action_names) if name in ("dx", "dy", "dz")]
     rotation = [i for i, name in enumerate(action_names) if name in ("rx", "ry", "rz")]
     gripper = [i for i, name in enumerate(action_names) if name == "gripper_width"]
     joints = [i for i in range(len(action_names)) if i not in (*position, *rotation, *gripper)]
     groups = {
         "val_position_mm": (position, 1e3),
-        "val_rotation_mrad": (rotation, 1e3),
         "val_joints_mrad": (joints, 1e3),
+        "val_rotation_mrad": (rotation, 1e3),
         "val_gripper_mm": (gripper, 1e3),
     }
     return {name: group for name, group in groups.items() if group[0]}

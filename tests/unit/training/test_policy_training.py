@@ -19,7 +19,7 @@ from spark_ros.training import policy_loop
 from spark_ros.training.config import load_config
 from spark_ros.training.interrupt import Interrupted
 from spark_ros.training.policy_loop import train_policy
-from spark_ros.training.run_directory import load_policy_run
+from spark_ros.training.run_directory import RunDirectory, load_policy_run
 
 SLOW_RUN = """
 import sys, time
@@ -46,7 +46,7 @@ def start_slow_run(overrides: list[str], run_dir: Path, rows: int) -> subprocess
     """A training process, once it has written so many rows of metrics."""
     process = subprocess.Popen([sys.executable, "-c", SLOW_RUN, *overrides], stderr=subprocess.PIPE, text=True)
     metrics = run_dir / "metrics.csv"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180  # for a busy machine; otherwise two seconds
     while not metrics.exists() or len(metrics.read_text().splitlines()) < 1 + rows:
         assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
         time.sleep(0.01)
@@ -90,7 +90,7 @@ def test_ctrl_c_saves_says_so_and_the_run_continues(demos: Path, feature_cache: 
     stopped, whole = (tiny_run(tmp_path / name, demos, feature_cache) for name in ("stopped", "whole"))
     process = start_slow_run(stopped, tmp_path / "stopped", rows=1)
     process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=30)
+    _, message = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "was saved in" in message and "run the same command to continue" in message
     assert "Traceback" not in message
@@ -153,6 +153,12 @@ def test_a_mistake_in_the_first_command_can_be_corrected_with_the_same_directory
     with pytest.raises(SparkError, match="there is no folder"):
         train_policy(make_config(f"data.folder={tmp_path / 'misspelt'}", "optimiser.max_steps=10"))
     train_policy(make_config("optimiser.max_steps=10"))
+
+
+def test_two_processes_never_train_in_one_directory(make_config) -> None:
+    config = make_config()
+    with RunDirectory(config.out_dir).owned(), pytest.raises(SparkError, match="another process is training in"):
+        train_policy(config)
 
 
 def test_two_tasks_in_one_folder_are_refused(make_config, tmp_path: Path) -> None:
