@@ -64,6 +64,9 @@ def test_a_session_fills_the_folder_and_goes_on_where_it_stopped(graph: Bringup,
     episode = folder.read(entries[0])
     assert episode.metadata.operator == "expert"
     assert len(episode.setpoints), "the gateway's commands are in it"
+    assert episode.teleop is not None
+    last = episode.teleop.stamps_ns > episode.teleop.stamps_ns[-1] - 800_000_000
+    assert (episode.teleop.deadman & episode.teleop.imitate)[last].all(), "what follows success is worth imitating"
 
 
 def test_ctrl_c_leaves_only_finished_episodes(graph: Bringup, folder: DemoFolder) -> None:
@@ -115,7 +118,14 @@ def test_a_person_decides_with_single_keys(graph: Bringup, folder: DemoFolder) -
         printed.clear()
 
     try:
-        for prompt, key in (("s: start", "s"), ("recording;", "r"), ("recording;", "k"), ("s: start", "q")):
+        for prompt, key in (
+            ("s: start", "s"),
+            ("recording;", "r"),
+            ("recording;", "k"),
+            ("s: start", "s"),
+            ("recording;", "f"),
+            ("s: start", "q"),
+        ):
             expect(prompt)
             time.sleep(1.0)  # something to record
             os.write(terminal, key.encode())
@@ -124,7 +134,8 @@ def test_a_person_decides_with_single_keys(graph: Bringup, folder: DemoFolder) -
         session.kill()
         session.wait()
     entries = folder.episodes()[have:]
-    assert [entry.seed for entry in entries] == [30], "recorded again, kept once"
+    assert [entry.seed for entry in entries] == [30, 31], "recorded again, kept once"
+    assert [entry.success for entry in entries] == [True, False]
     assert not folder.unfinished()
 
 
