@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from spark_ros.commands.common import Verbs, add_verb, names, natural, positive
 from spark_ros.evaluation.seeds import FIRST_DEMO
@@ -48,8 +49,12 @@ def _run(options: argparse.Namespace) -> int:
         raise SparkError(f"--perturb {options.perturb} is no part of the episodes: give a number from 0 to 1")
     if options.operator == "human" or options.through_ros:
         return _through_ros(options)
+    from spark_ros.data.dataset_folder import DemoFolder
     from spark_ros.evaluation.demos import DemoOptions, record_demos
 
+    folder = DemoFolder(options.folder)
+    for path in folder.unfinished() if folder.path.is_dir() else []:
+        print(f"{path} was left unfinished and does not count: spark-ros data recover {folder.path}", file=sys.stderr)
     settings = DemoOptions(
         options.task, options.robot, options.cameras, options.image_size, options.perturb, options.seed
     )
