@@ -16,12 +16,14 @@ class GatewayConfig:
         rate_hz: How often `tick` is called. 100 Hz is a tenth of the driver's 1 kHz: slow enough for Python, fast
             enough that a setpoint moves at most 5 mm at the highest tool speed.
         velocity_scale: Part (0..1] of the arm's joint velocity limits to use; lower it for the first run of a policy.
-        acceleration_scale: Part (0..1] of the arm's joint acceleration limits to use.
+        acceleration_scale: Part (0..1] of the arm's joint acceleration limits to move with; stops use all of them.
         tracking_gain: 1/s. How fast the setpoint closes a gap to its target: a step decays with the time constant
             1 / gain. Motion itself does not lag (velocity is fed forward); 12 turns the few millimetres by which
             consecutive chunks disagree into a glide of 80 ms instead of a jerk.
         joint_timeout_s: Joint states older than this stop the arm. 0.2 s is 20 missed states of a 100 Hz driver and
             at most 10 cm of blind motion at 0.5 m/s.
+        gripper_timeout_s: An opening of the gripper older than this is no place to start from: engaging would move the
+            fingers to where they once were. 1 s is 15 reports of a slow gripper driver.
         joint_jump_rad: A joint that moves further between two states than its velocity limit explains, plus this, has
             a broken sensor or another master.
         following_error_rad: How far a joint may be from where it was told to be within the last
@@ -59,6 +61,7 @@ class GatewayConfig:
     acceleration_scale: float = 1.0
     tracking_gain: float = 12.0
     joint_timeout_s: float = 0.2
+    gripper_timeout_s: float = 1.0
     joint_jump_rad: float = 0.05
     following_error_rad: float = 0.1
     following_window_s: float = 0.4

@@ -15,6 +15,8 @@ should be: a setpoint that a restarted driver would jump to is worse than none. 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from spark_ros.contracts import ActionChunk, Command, JointState, SparkError, TeleopInput
@@ -109,7 +111,10 @@ class Gateway:
         """Takes over an operator's input in `TELEOP`; holds on a broken one."""
         if self._mode is not Mode.TELEOP:
             return Outcome(False, f"operator ignored: the mode is {self._mode.value}, not {Mode.TELEOP.value}")
-        if self._teleop is not None and teleop.stamp_ns < self._teleop.stamp_ns:
+        late = self._teleop is not None and teleop.stamp_ns < self._teleop.stamp_ns
+        if late and not teleop.deadman:  # whatever the stamps say, who lets go of the deadman means it
+            return self.release()
+        if late:
             return Outcome(False, "operator's input is older than the one before it: dropped")
         try:
             check_teleop(teleop)
@@ -118,6 +123,12 @@ class Gateway:
             return Outcome(False, str(error))
         self._teleop = teleop
         self._operator.feed(now)
+        return Outcome(True, "")
+
+    def release(self) -> Outcome:
+        """Lets go of the deadman: the arm rests until the operator's next input. It does not count as an input."""
+        if self._teleop is not None:
+            self._teleop = replace(self._teleop, deadman=False)
         return Outcome(True, "")
 
     def engage(self, mode: Mode, now: float) -> Outcome:
@@ -177,15 +188,17 @@ class Gateway:
             self._check_arm(now)
         if self._mode is Mode.IDLE or self._released:
             return None
-        source_stamp_ns = None
+        source_stamp_ns, before = None, self._motion.setpoint
         try:
             if self._mode is Mode.POLICY:
                 source_stamp_ns = self._follow_policy(now_ns, elapsed)
             elif self._mode is Mode.TELEOP:
                 self._follow_operator(elapsed)
-        except SparkError as error:  # a target that the limiter refused; nothing has moved in this tick
+        except SparkError as error:  # a target that the limiter refused
             self.hold(str(error))
-        if not self._mode.is_active:
+        except Exception as error:  # whatever it is, the arm must be braked now
+            self.stop(f"an error of the gateway itself, please report it ({type(error).__name__}: {error})")
+        if not self._mode.is_active and self._motion.setpoint is before:  # one step a tick, also where half was done
             self._motion.stop(elapsed)
         setpoint, width = self._motion.setpoint, self._motion.width
         self._history.append(now_ns, setpoint.position, width)
@@ -276,9 +289,12 @@ class Gateway:
             return (
                 f"no joint state of {self._spec.name} within {self._config.joint_timeout_s} s: start the arm's driver"
             )
-        if arm.width is None:
+        if arm.width is None or arm.width_stale(now):
             fingers = ", ".join(self._spec.gripper.joint_names)
-            return f"no joint state of the gripper ({fingers}) yet: start the gripper's driver"
+            return (
+                f"no joint state of the gripper ({fingers}) within {self._config.gripper_timeout_s} s: "
+                "start the gripper's driver"
+            )
         if self._mode is not Mode.IDLE:
             return None
         if np.abs(arm.velocity).max() > self._config.engage_velocity:
@@ -287,6 +303,9 @@ class Gateway:
         joint = int(np.argmax(beyond))
         if beyond[joint] > _START_TOLERANCE:
             return f"{self._spec.joint_names[joint]} is {beyond[joint]:.2f} rad beyond its limit: move it back by hand"
+        jumped = arm.jumped(now)
+        if jumped is not None:
+            return f"{jumped}, so that nobody knows where the arm is: check for a second driver on the graph"
         return None
 
     def _hold_if_active(self, reason: str) -> None:

@@ -9,6 +9,9 @@ wanted velocity is the target's own velocity plus a correction proportional to t
 can still be braked; Ruckig's velocity interface then takes the joints there, with exact jerk-limited profiles. A
 target that moves at constant speed is tracked without lag.
 
+How it stops. With all the acceleration that the arm has, whatever `acceleration_scale` says: who lowers it to be
+careful must not get an arm that takes longer to stop.
+
 How it stays inside. Every step is taken only if the arm could, from where it ends, brake to rest without leaving the
 position limits or the velocity taper near them; otherwise those joints brake now, which the step before had checked.
 """
@@ -77,8 +80,7 @@ class Limiter:
         self._upper = limits.position_upper - POSITION_MARGIN
         self._velocity = limits.velocity * (config.velocity_scale * DYNAMICS_MARGIN)
         self._acceleration = limits.acceleration * (config.acceleration_scale * DYNAMICS_MARGIN)
-        # A jerk that reaches full acceleration within a period is no limit at this rate: take two periods at least.
-        self._jerk = np.minimum(limits.jerk * DYNAMICS_MARGIN, self._acceleration / (2 * self._period))
+        self._stop_acceleration = limits.acceleration * DYNAMICS_MARGIN
         self._braking = self._acceleration * BRAKING_SHARE
 
         size = len(spec.joint_names)
@@ -87,8 +89,7 @@ class Limiter:
         self._input.control_interface = ruckig.ControlInterface.Velocity
         self._input.synchronization = ruckig.Synchronization.No
         self._input.max_velocity = self._velocity.tolist()
-        self._input.max_acceleration = self._acceleration.tolist()
-        self._input.max_jerk = self._jerk.tolist()
+        self._allow(self._acceleration)
         self._trajectory = ruckig.Trajectory(size)
         self._rest = [0.0] * size
         self.reset(spec.home)
@@ -127,6 +128,8 @@ class Limiter:
         """
         target = self._checked("target", target)
         target_velocity = self._checked("target velocity", target_velocity)
+        if np.any(np.abs(self._now.acceleration) > self._acceleration * (1 + 1e-6)):  # by more than rounding
+            return self.stop(elapsed_s)  # still braking harder than motion may: from there no gentle way leads on
         elapsed = self._bounded(elapsed_s)
         within = np.clip(target, self._lower, self._upper)
         feed_forward = np.where(within == target, target_velocity, 0.0)
@@ -140,12 +143,22 @@ class Limiter:
         return self._advance(np.minimum(np.maximum(wanted, lowest), highest).tolist(), elapsed)
 
     def stop(self, elapsed_s: float) -> JointSetpoint:
-        """Moves the setpoint on by `elapsed_s` (at most two periods), braking as hard as the limits allow."""
+        """Moves the setpoint on by `elapsed_s` (at most two periods), braking as hard as the arm's limits allow."""
         if self.at_rest:  # exactly, without what rounding leaves
             self._now = JointSetpoint(self._now.position, np.zeros_like(self._lower), np.zeros_like(self._lower))
         else:
+            self._allow(self._stop_acceleration)
             self._now = self._step(self._rest, self._bounded(elapsed_s))
+            self._allow(self._acceleration)
         return self._now
+
+    def _allow(self, acceleration: FloatArray) -> None:
+        self._input.max_acceleration = acceleration.tolist()
+        self._input.max_jerk = self._jerk_for(acceleration).tolist()
+
+    def _jerk_for(self, acceleration: FloatArray) -> FloatArray:
+        """(J,) A jerk that reaches full acceleration within a period is no limit at this rate: two periods at least."""
+        return np.minimum(self._limits.jerk * DYNAMICS_MARGIN, acceleration / (2 * self._period))
 
     def _closing_velocity(self, gap: FloatArray) -> FloatArray:
         """(J,) velocity that closes the gap: proportional near by, what can be braked in time from far away."""

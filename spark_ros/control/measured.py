@@ -26,6 +26,8 @@ class MeasuredArm:
         self._freshness = Watchdog(config.joint_timeout_s)
         self._arm: JointState | None = None
         self._width: float | None = None
+        self._width_freshness = Watchdog(config.gripper_timeout_s)
+        self._jumped: tuple[str, float] | None = None
 
     @property
     def position(self) -> FloatArray | None:
@@ -41,6 +43,16 @@ class MeasuredArm:
     def width(self) -> float | None:
         """Opening of the gripper, m; None before the first state of the fingers."""
         return self._width
+
+    def width_stale(self, now: float) -> bool:
+        """True where the opening is too old to start from."""
+        return self._width_freshness.expired(now)
+
+    def jumped(self, now: float) -> str | None:
+        """Whether it seems to have been in two places within the last `joint_timeout_s`: a sentence; else None."""
+        if self._jumped is None or now - self._jumped[1] > self._config.joint_timeout_s:
+            return None
+        return self._jumped[0]
 
     def stale(self, now: float) -> bool:
         """True where the arm has not been heard of within the timeout."""
@@ -76,19 +88,27 @@ class MeasuredArm:
                 raise NotFinite("joint state carries values that are not finite: the arm's driver is broken")
         if fingers:
             self._width = self._spec.gripper.width(joints)
+            self._width_freshness.feed(now)
         if arm is None:
             return None
-        jump = self._jump(arm, now)
+        passed = max(self._freshness.age(now), 0.0)
+        measured = 0.0 if self._arm is None else (arm.stamp_ns - self._arm.stamp_ns) * 1e-9
+        # A burst of late messages was measured further apart than it arrives, but stamps that claim much more are of
+        # two clocks, thus of two drivers.
+        jump = self._jump(arm, max(passed, min(measured, passed + self._config.joint_timeout_s)))
+        # For an arm at rest, which is where everything starts, a burst explains nothing.
+        restless = self._jump(arm, passed)
+        if restless is not None:
+            self._jumped = (restless, now)
         self._arm = arm
         self._freshness.feed(now)
         return jump
 
-    def _jump(self, arm: JointState, now: float) -> str | None:
+    def _jump(self, arm: JointState, between_s: float) -> str | None:
         if self._arm is None:
             return None
-        between = max((arm.stamp_ns - self._arm.stamp_ns) * 1e-9, self._freshness.age(now), 0.0)
         moved = np.abs(arm.position - self._arm.position)
-        allowed = self._config.joint_jump_rad + _VELOCITY_SLACK * self._spec.limits.velocity * between
+        allowed = self._config.joint_jump_rad + _VELOCITY_SLACK * self._spec.limits.velocity * between_s
         joint = int(np.argmax(moved - allowed))
         if moved[joint] <= allowed[joint]:
             return None

@@ -147,3 +147,40 @@ def test_joint_states_are_understood_by_name_and_foreign_ones_refused_with_a_rea
     foreign = JointState(("ur_joint",), np.zeros(1), np.zeros(1), 0)
     outcome = rig.gateway.on_joint_state(foreign, rig.now)
     assert not outcome.ok and "fr3_joint1" in outcome.message
+
+
+def test_engaging_is_refused_while_a_second_driver_reports_another_arm(rig, fr3):
+    """Whichever state came last would be where the setpoint starts: a jump, if it is not this arm's."""
+    rig.run(0.1)
+    for later_s in (0.0, -1e6, 1e6):  # the other driver's clock may be anything
+        foreign = replace(rig.joint_state(), stamp_ns=rig.now_ns + round(later_s * 1e9))
+        rig.tick()
+        rig.gateway.on_joint_state(replace(foreign, position=foreign.position + 0.4), rig.now + 0.005)
+        outcome = rig.gateway.engage(Mode.POLICY, rig.now + 0.005)
+        assert not outcome.ok and "check for a second driver" in outcome.message
+        rig.run(0.3)
+    assert rig.gateway.engage(Mode.POLICY, rig.now).ok, "alone again"
+
+
+def test_engaging_is_refused_where_the_gripper_was_last_heard_of_long_ago(rig, fr3):
+    rig.tick()
+    rig.now += 60
+    rig.gateway.on_joint_state(rig.joint_state().select(fr3.joint_names), rig.now)
+    outcome = rig.gateway.engage(Mode.POLICY, rig.now)
+    assert not outcome.ok and "no joint state of the gripper" in outcome.message
+
+
+def test_an_error_of_the_gateway_itself_brakes_the_arm_and_latches(rig, assert_within_limits, monkeypatch):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.5, lambda: rig.operate(twist=(0, 0.2, 0, 0, 0, 0)))
+    assert np.abs(rig.sent[-1].command.velocity).max() > 0.05
+    for half_way in ("follow_tool", "follow_width"):  # before anything has moved in the tick, and after
+        monkeypatch.setattr(rig.gateway._motion, half_way, lambda *_: 1 / 0)
+        rig.run(0.5, lambda: rig.operate(twist=(0, 0.2, 0, 0, 0, 0)))
+        assert rig.gateway.mode is Mode.FAULT and "ZeroDivisionError" in rig.gateway.reason
+        np.testing.assert_array_equal(rig.sent[-1].command.velocity, 0)
+        monkeypatch.undo()
+        assert rig.gateway.reset().ok
+        rig.engage(Mode.TELEOP)
+        rig.run(0.5, lambda: rig.operate(twist=(0, 0.2, 0, 0, 0, 0)))
+    assert_within_limits(rig.sent)

@@ -111,8 +111,9 @@ class Adversary:
         return gateway.tick(rig.now, rig.now_ns)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_every_command_is_within_limits_whatever_arrives(rig, seed, assert_within_limits):
+@pytest.mark.parametrize(("seed", "scale"), [(0, 1.0), (1, 1.0), (2, 1.0), (3, 0.1)])
+def test_every_command_is_within_limits_whatever_arrives(make_rig, seed, scale, assert_within_limits):
+    rig = make_rig(acceleration_scale=scale)
     adversary = Adversary(rig, seed)
     everything = []
     for _ in range(STEPS):
@@ -137,7 +138,7 @@ def test_engaging_from_idle_never_commands_anything_but_where_the_arm_is(rig, se
     for _ in range(50):
         rig.q = rng.uniform(limits.position_lower + 0.01, limits.position_upper - 0.01)
         rig.width = rng.uniform(0, rig.spec.gripper.max_width)
-        rig.run(0.02)
+        rig.run(0.3)  # an arm that has just been elsewhere is not trusted
         rig.engage(Mode.POLICY if rng.random() < 0.5 else Mode.TELEOP)
         measured = rig.q
         np.testing.assert_allclose(rig.tick().position, measured, atol=1e-12)

@@ -91,3 +91,26 @@ def test_input_from_before_the_last_one_does_not_keep_the_deadman_alive(rig):
     old = TeleopInput(np.zeros(6), 0.08, True, True, rig.now_ns - 1_000_000_000)
     rig.run(0.4, lambda: rig.gateway.on_teleop(old, rig.now))
     assert rig.gateway.mode is Mode.HOLD
+
+
+def test_letting_go_of_the_deadman_counts_whatever_its_stamp(rig):
+    rig.engage(Mode.TELEOP)
+    ahead = TeleopInput(np.array([0, 0.1, 0, 0, 0, 0.0]), 0.08, True, True, rig.now_ns + 10**12)
+    assert rig.gateway.on_teleop(ahead, rig.now).ok
+    assert not rig.operate(twist=(0, 0.1, 0, 0, 0, 0)).ok, "older than the last one"
+    rig.run(0.1)
+    assert np.abs(rig.sent[-1].command.velocity).max() > 0
+    assert rig.operate(twist=(0, 0.1, 0, 0, 0, 0), deadman=False).ok
+    rig.run(0.12)
+    np.testing.assert_array_equal(rig.sent[-1].command.velocity, 0)
+
+
+def test_a_released_deadman_alone_does_not_keep_teleoperation_alive(rig):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.3, lambda: rig.operate(twist=(0, 0.1, 0, 0, 0, 0)))
+    rig.gateway.release()
+    rig.run(0.12)
+    np.testing.assert_array_equal(rig.sent[-1].command.velocity, 0)
+    assert rig.gateway.mode is Mode.TELEOP
+    rig.run(0.3, rig.gateway.release)
+    assert rig.gateway.mode is Mode.HOLD

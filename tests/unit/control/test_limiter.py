@@ -140,3 +140,33 @@ def test_the_velocity_cap_is_asked_and_kept(fr3):
 def test_settings_that_make_no_sense_are_refused_by_name(setting):
     with pytest.raises(SparkError, match=next(iter(setting))):
         GatewayConfig(**setting)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_low_acceleration_scale_does_not_make_stops_longer(fr3, seed):
+    duration, rng = {}, np.random.default_rng(seed)
+    start = rng.uniform(-0.3, 0.3, 7)
+    for scale in (1.0, 0.05):
+        limiter = Limiter(fr3, GatewayConfig(acceleration_scale=scale))
+        setpoints, target = [limiter.setpoint], fr3.home.copy()
+        while np.abs(limiter.setpoint.velocity).max() < 0.25:
+            target = target + start * PERIOD
+            setpoints.append(limiter.track(target, start, PERIOD))
+        moving = len(setpoints)
+        while not limiter.at_rest:
+            setpoints.append(limiter.stop(PERIOD))
+        duration[scale] = len(setpoints) - moving
+        check(fr3.limits, setpoints)
+    assert duration[0.05] <= duration[1.0] + 1, duration
+
+
+def test_going_on_in_the_middle_of_a_stop_does_not_swing_back(fr3):
+    limiter = Limiter(fr3, GatewayConfig(acceleration_scale=0.02))
+    velocity, target = np.full(7, 0.3), fr3.home.copy()
+    setpoints = [limiter.setpoint]
+    for step in range(900):
+        target = target + velocity * PERIOD * (step < 300)
+        stopping = step > 200 and step % 4 != 0
+        setpoints.append(limiter.stop(PERIOD) if stopping else limiter.track(target, velocity, PERIOD))
+    check(fr3.limits, setpoints)
+    assert min(s.velocity.min() for s in setpoints) > -0.01
