@@ -17,7 +17,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
-from spark_ros.contracts import ActionChunk
+from spark_ros.contracts import ActionChunk, SparkError
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode, Outcome
 from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
@@ -36,6 +36,7 @@ from spark_ros.nodes.run import run
 from spark_ros.robots.spec import load_robot
 from spark_ros.runtime.latency import LatencyTrace
 
+RIVAL_PERIOD_S = 0.5  # asking the graph who publishes takes less than a millisecond, but not nothing
 STOP_S = 2.0  # longest braking: 2.6 rad/s at a tenth of the FR3's acceleration
 _OFF = -1.0  # temporal_ensemble when there is none: a ROS parameter cannot be None
 
@@ -62,6 +63,7 @@ class GatewayNode(ManagedNode):
         self._ticks = Rate()
         self._lateness, self._latency = LatencyTrace(), LatencyTrace()
         self._last_tick = 0.0
+        self._rivals_sought = 0.0
 
     def setup(self) -> None:
         """Make the core; every topic and service."""
@@ -83,26 +85,34 @@ class GatewayNode(ManagedNode):
         self.subscribe(JointTrajectory, topics.JOINT_CHUNK, self._on_joint_chunk, NEWEST)
         self.subscribe(Joy, topics.TELEOP_JOY, self._on_joy, SENSOR)
         self.subscribe(TwistStamped, topics.TELEOP_TWIST, self._on_twist, SENSOR)
-        core = self._core
         for name, action in (
             (topics.GATEWAY_ENGAGE_POLICY, lambda: self._engage(Mode.POLICY)),
             (topics.GATEWAY_ENGAGE_TELEOP, lambda: self._engage(Mode.TELEOP)),
-            (topics.GATEWAY_HOLD, lambda: core.hold("asked to hold")),
-            (topics.GATEWAY_STOP, lambda: core.stop("asked to stop")),
-            (topics.GATEWAY_RESET, core.reset),
+            (topics.GATEWAY_HOLD, lambda: self._gateway.hold("asked to hold")),
+            (topics.GATEWAY_STOP, lambda: self._gateway.stop("asked to stop")),
+            (topics.GATEWAY_RESET, lambda: self._gateway.reset()),
         ):
             self.serve(Trigger, name, lambda _, response, action=action: self._answer(action, response))
         self.every(self._config.period_s, self._tick)
         self._announce()
 
+    def start(self) -> None:
+        """Refuse to move an arm that somebody else commands."""
+        rival = self._rival()
+        if rival is not None:
+            raise SparkError(rival)
+
     def halt(self) -> None:
         """Brake, then fall silent."""
-        assert self._core is not None
-        self._core.hold("the gateway is being deactivated")
+        self._gateway.hold("the gateway is being deactivated")
         deadline = time.monotonic() + STOP_S
         while self._send() and time.monotonic() < deadline:
             time.sleep(self._config.period_s)
-        self._core.reset()  # an inactive gateway knows nothing of where the arm will be when it is activated again
+        # An inactive gateway knows nothing of where the arm will be when it is activated again; a fault stays latched.
+        fault = self._gateway.reason if self._gateway.mode is Mode.FAULT else None
+        self._core = Gateway(self._spec, self._config)
+        if fault is not None:
+            self._core.stop(fault)
         self._announce()
 
     def teardown(self) -> None:
@@ -133,14 +143,14 @@ class GatewayNode(ManagedNode):
             self._lateness.add(max(0.0, now - self._last_tick - self._config.period_s))
         self._last_tick = now
         self._ticks.tick()
+        self._watch_for_rivals(now)
         self._send()
         self._announce()
 
     def _send(self) -> bool:
         """One tick of the core; whether it commanded motion."""
-        assert self._core is not None
         stamp = self.get_clock().now().nanoseconds
-        command = self._core.tick(time.monotonic(), stamp)
+        command = self._gateway.tick(time.monotonic(), stamp)
         if command is None:
             return False
         arm, gripper = vendor_messages(command, self._spec)
@@ -152,22 +162,48 @@ class GatewayNode(ManagedNode):
             self._latency.add((stamp - command.source_stamp_ns) * 1e-9)
         return bool(abs(command.velocity).max() > 0.0)
 
+    def _rival(self) -> str | None:
+        """Who else publishes commands to the arm, as a sentence; None if nobody does."""
+        for topic in (self._spec.vendor.arm_command_topic, self._spec.vendor.gripper_command_topic):
+            publishers = [(p.node_namespace, p.node_name) for p in self.get_publishers_info_by_topic(topic)]
+            own = (self.get_namespace(), self.get_name())
+            if own in publishers:
+                publishers.remove(own)
+            if publishers:
+                names = ", ".join(f"{space.rstrip('/')}/{name}" for space, name in publishers)
+                return (
+                    f"{names} publishes {topic} too, and only one may move the arm: stop the other one "
+                    "(one that was killed is forgotten after 20 s)"
+                )
+        return None
+
+    def _watch_for_rivals(self, now: float) -> None:
+        if self._gateway.mode.is_active and now - self._rivals_sought >= RIVAL_PERIOD_S:
+            self._rivals_sought = now
+            rival = self._rival()
+            if rival is not None:
+                self._gateway.stop(rival)
+
+    @property
+    def _gateway(self) -> Gateway:
+        """The core, which exists from `setup` to `teardown`."""
+        assert self._core is not None
+        return self._core
+
     def _announce(self) -> None:
         """Publish and log the mode when it has changed."""
-        assert self._core is not None
-        if self._core.mode is self._mode:
+        if self._gateway.mode is self._mode:
             return
-        self._mode = self._core.mode
+        self._mode = self._gateway.mode
         self._mode_topic.publish(String(data=self._mode.value))
-        sentence = f"{self._mode.value}: {self._core.reason}"
+        sentence = f"{self._mode.value}: {self._gateway.reason}"
         if self._mode is Mode.FAULT:
             self.get_logger().error(sentence)
         else:
             self.get_logger().info(sentence)
 
     def _on_joints(self, message: JointState) -> None:
-        assert self._core is not None
-        self._check(self._core.on_joint_state(joints_from_message(message), time.monotonic()))
+        self._check(self._gateway.on_joint_state(joints_from_message(message), time.monotonic()))
 
     def _on_ee_chunk(self, message: MultiDOFJointTrajectory) -> None:
         self._on_chunk(chunk_from_ee_message(message, self._spec))
@@ -176,32 +212,39 @@ class GatewayNode(ManagedNode):
         self._on_chunk(chunk_from_joint_message(message, self._spec))
 
     def _on_chunk(self, chunk: ActionChunk) -> None:
-        assert self._core is not None
-        if self._core.mode is Mode.POLICY:  # elsewhere the policy thinks aloud, which nobody needs to hear of
-            self._check(self._core.on_chunk(chunk, time.monotonic()))
+        if self._gateway.mode is Mode.POLICY:  # elsewhere the policy thinks aloud, which nobody needs to hear of
+            self._check(self._gateway.on_chunk(chunk, time.monotonic()))
 
     def _on_joy(self, message: Joy) -> None:
         self._joy = (message, time.monotonic())
+        if message.buttons and not message.buttons[0]:  # at once: a device that is let go of may send no more twists
+            self._gateway.release()
 
     def _on_twist(self, message: TwistStamped) -> None:
-        assert self._core is not None
-        if self._core.mode is not Mode.TELEOP:
+        if self._gateway.mode is not Mode.TELEOP:
             return
         now = time.monotonic()
-        # The deadman travels on the joystick's topic and expires with it.
-        fresh = self._joy is not None and now - self._joy[1] <= self._config.teleop_timeout_s
-        joy = self._joy[0] if self._joy is not None and fresh else None
-        self._check(self._core.on_teleop(teleop_from_messages(message, joy, self._spec), now))
+        # The deadman travels on the joystick's topic and expires with it; after that nothing goes on by itself.
+        joy, heard = self._joy or (None, now)
+        if now - heard > self._config.teleop_timeout_s:
+            reason = f"the operator's joystick stopped {now - heard:.2f} s ago: engage again when it is back"
+            self._gateway.hold(reason)
+            return
+        self._check(self._gateway.on_teleop(teleop_from_messages(message, joy, self._spec), now))
 
     def _check(self, outcome: Outcome) -> None:
         if not outcome.ok:
             self.complain(outcome.message)
 
     def _engage(self, mode: Mode) -> Outcome:
-        assert self._core is not None
         if not self.active:
             return Outcome(False, "the gateway is not active: activate it first (the lifecycle manager does)")
-        return self._core.engage(mode, time.monotonic())
+        if self._gateway.mode is not mode:
+            rival = self._rival()
+            if rival is not None:
+                return Outcome(False, rival)
+            self._joy = None  # whether the deadman is held is to be heard from now on
+        return self._gateway.engage(mode, time.monotonic())
 
     def _answer(self, action: Callable[[], Outcome], response: Any) -> Any:
         outcome = action()

@@ -12,7 +12,7 @@ from arm_for_tests import PerfectArm
 from geometry_msgs.msg import TwistStamped
 from graph_for_tests import GraphUnderTest, until
 from sensor_msgs.msg import JointState, Joy, TimeReference
-from std_msgs.msg import String
+from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from spark_ros import topics
@@ -25,6 +25,7 @@ from spark_ros.robots.spec import load_robot
 
 pytestmark = pytest.mark.ros
 
+CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4
 SPEC = load_robot("fr3")
 KINEMATICS = Kinematics(SPEC)
 START = KINEMATICS.forward(SPEC.home)
@@ -173,7 +174,81 @@ def test_gateway_follows_an_operator_only_while_the_deadman_is_held(gateway: Obs
     hand["deadman"] = True
     assert gateway.is_moving()
     hand["joystick"] = False  # the twist goes on, but nobody vouches for the deadman any more
-    assert until(lambda: gateway.speed < 1e-3), graph.logs()
+    assert gateway.comes_to_rest_in("hold"), graph.logs()
+    hand["joystick"] = True
+    time.sleep(0.5)
+    assert gateway.mode == "hold" and gateway.speed < 1e-3, "nothing goes on by itself"
+    gateway.engage(topics.GATEWAY_ENGAGE_TELEOP)
+    assert gateway.is_moving()
+
+
+def test_letting_go_of_the_deadman_counts_without_another_twist(gateway: Observed) -> None:
+    graph = gateway.graph
+    twists, joys = graph.advertise(TwistStamped, topics.TELEOP_TWIST), graph.advertise(Joy, topics.TELEOP_JOY)
+    gateway.engage(topics.GATEWAY_ENGAGE_TELEOP)
+    velocity = np.array([0.0, 0.1, 0.0, 0.0, 0.0, 0.0])
+
+    def say(deadman: bool) -> tuple[TwistStamped, Joy]:
+        stamp = graph.client.get_clock().now().nanoseconds
+        return messages_from_teleop(TeleopInput(velocity, 0.08, deadman, True, stamp), SPEC)
+
+    def push() -> bool:
+        twist, joy = say(True)
+        joys.publish(joy)
+        twists.publish(twist)
+        time.sleep(0.02)
+        return gateway.speed > 0.1
+
+    assert until(push), graph.logs()
+    joys.publish(say(False)[1])
+    released = len(gateway.setpoints)
+    assert until(lambda: gateway.speed < 1e-3)
+    # Without it the last twist would count for teleop_timeout_s = 0.25 s before the arm brakes.
+    assert len(gateway.setpoints) - released < 25, "as many commands as 0.25 s have"
+
+
+def test_gateway_refuses_an_arm_that_somebody_else_commands(graph: GraphUnderTest) -> None:
+    topic = SPEC.vendor.arm_command_topic
+    rival = graph.client.create_publisher(Float64MultiArray, topic, 1)
+    graph.start("gateway")
+    assert graph.change("gateway", CONFIGURE)
+    assert until(lambda: len(graph.client.get_publishers_info_by_topic(topic)) == 2)
+    assert not graph.change("gateway", ACTIVATE)
+    graph.complaint("gateway", f"gateway refuses to activate: /client publishes {topic} too, and only one may move the")
+    graph.client.destroy_publisher(rival)
+    assert until(lambda: graph.change("gateway", ACTIVATE)), "alone again"
+
+
+def test_gateway_stops_when_somebody_else_begins_to_command_the_arm(gateway: Observed) -> None:
+    graph = gateway.graph
+    Policy(graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), graph.logs()
+    rival = graph.client.create_publisher(Float64MultiArray, SPEC.vendor.arm_command_topic, 1)
+    assert gateway.comes_to_rest_in("fault"), graph.logs()
+    assert graph.trigger(topics.GATEWAY_RESET).success
+    answer = graph.trigger(topics.GATEWAY_ENGAGE_POLICY)
+    assert not answer.success and "/client publishes" in answer.message
+    graph.client.destroy_publisher(rival)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+
+
+def test_going_through_inactive_forgets_the_setpoint_but_not_a_fault(gateway: Observed) -> None:
+    graph = gateway.graph
+    Policy(graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), graph.logs()
+    assert graph.change("gateway", DEACTIVATE), graph.logs()
+    assert until(lambda: gateway.mode == "idle" and gateway.speed < 1e-3)
+    gateway.arm.q = gateway.arm.q + 0.3  # meanwhile somebody moves the arm
+    count = len(gateway.arm.commands)
+    assert graph.change("gateway", ACTIVATE)
+    time.sleep(0.3)
+    assert len(gateway.arm.commands) == count, "an idle gateway commands nothing"
+    assert graph.trigger(topics.GATEWAY_STOP).success
+    assert graph.change("gateway", DEACTIVATE, ACTIVATE)
+    answer = graph.trigger(topics.GATEWAY_ENGAGE_POLICY)
+    assert not answer.success and "reset first" in answer.message
 
 
 def test_a_stop_is_latched_until_reset(gateway: Observed) -> None:
