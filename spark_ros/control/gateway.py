@@ -182,6 +182,12 @@ class Gateway:
     def tick(self, now: float, now_ns: int) -> Command | None:
         """The command to send now; None where nothing must be sent."""
         elapsed = self._advance_clocks(now, now_ns)
+        if elapsed > self._config.joint_timeout_s and self._mode is not Mode.IDLE:
+            # Nothing was sent meanwhile, so the arm has come to rest; to go on at the old speed would jerk it.
+            self._motion.rest()
+            self._hold_if_active(
+                f"the gateway itself paused for {elapsed:.2f} s: the computer is too busy, or was asleep; engage again"
+            )
         if self._mode.is_active:
             self._check_streams(now, now_ns)
         if self._mode is not Mode.IDLE:

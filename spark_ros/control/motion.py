@@ -62,6 +62,10 @@ class Motion:
         """The next target has nothing to do with the last one."""
         self._reference = self.setpoint.position
 
+    def rest(self) -> None:
+        """Takes the arm to be at rest at its setpoint, as it is when it was told nothing for a while."""
+        self._limiter.reset(self.setpoint.position)
+
     def stop(self, elapsed_s: float) -> None:
         """Brakes the arm within its limits; the gripper keeps its setpoint, and with it what it holds."""
         self._limiter.stop(elapsed_s)

@@ -117,8 +117,10 @@ def test_every_command_is_within_limits_whatever_arrives(make_rig, seed, scale, 
     adversary = Adversary(rig, seed)
     everything = []
     for _ in range(STEPS):
+        before = rig.now
         command = adversary.step()
-        if adversary.was_reset:  # from then on the setpoint starts at the arm again, wherever that is
+        # After a reset the setpoint starts at the arm again, wherever that is; after a pause, at rest.
+        if adversary.was_reset or rig.now - before > rig.config.joint_timeout_s:
             assert_within_limits(rig.sent)
             everything += rig.sent
             rig.sent, adversary.was_reset = [], False
