@@ -171,8 +171,7 @@ class EpisodeWriter:
             yield
         except OSError as error:
             raise SparkError(
-                f"cannot write {self.part_path}: {error.strerror}; make room or choose another folder "
-                "(what was written so far stays in that file)"
+                f"cannot write {self.part_path}: {error.strerror}; make room or choose another folder"
             ) from error
 
 

@@ -158,4 +158,5 @@ def save_atomically(path: Path, array: NDArray[np.generic]) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise SparkError(f"cannot write {path}: {error.strerror}; make room or set cache_dir elsewhere") from error
+        reason = error.strerror or error  # numpy's own error has no strerror
+        raise SparkError(f"cannot write {path}: {reason}; make room or set cache_dir elsewhere") from error
