@@ -84,7 +84,7 @@ def test_the_expert_lifts_the_cube_through_the_graph_and_the_recorder_keeps_it(g
     manager.wait_for("all nodes are active")
     assert until(lambda: graph.trigger(topics.GATEWAY_ENGAGE_TELEOP).success), graph.logs()
     assert until(lambda: graph.trigger(topics.RECORDER_START).success), graph.logs()
-    assert until(lambda: json.loads(states[-1].data)["success"], 40.0), graph.logs()
+    assert until(lambda: states and json.loads(states[-1].data)["success"], 40.0), graph.logs()
     answer = graph.trigger(topics.RECORDER_KEEP)
     assert answer.success, answer.message
     folder = DemoFolder(tmp_path / "demos")
