@@ -105,7 +105,7 @@ class OptimiserOptions:
     """
 
     batch_size: int = 128
-    max_steps: int = 8000
+    max_steps: int = 4000
     max_minutes: float | None = None
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
