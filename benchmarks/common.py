@@ -53,6 +53,7 @@ def make_parser(description: str | None, quick: str) -> argparse.ArgumentParser:
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """The options; a quick run is refused as one to keep. From now on the work of other programs is watched."""
     options = parser.parse_args()
+    options.commit = commit()  # now: by the end of a long run a working tree may have moved on
     options.begin = (time.monotonic(), _busy_s())
     if options.save and options.quick:
         parser.error("a kept result is quoted by others: leave out --quick, or --save")
@@ -79,7 +80,7 @@ def finish(
     record = {
         "benchmark": name,
         "command": command(),
-        "commit": commit(),
+        "commit": options.commit,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "quick": options.quick,
         "seconds": round(seconds, 1),

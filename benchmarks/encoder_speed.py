@@ -32,6 +32,7 @@ from spark_ros.sim.world import World
 
 REFERENCE = "torch float32"
 RATE_HZ = 10.0
+PAUSE_S = 0.02  # before a turn, in which threads that still wait busily for the form before fall asleep
 BLOCK = 6  # images in a row before the next form has its turn; the first is not counted, it finds cold caches
 
 
@@ -160,6 +161,7 @@ def core_share(encode: Callable[[], object], seconds: float = 3.0) -> float:
 
 def _block(form: Form, frame: np.ndarray) -> list[float]:
     """Milliseconds per image."""
+    time.sleep(PAUSE_S)
     taken = []
     for _ in range(BLOCK):
         start = time.perf_counter()
