@@ -8,9 +8,11 @@ from typing import Any
 from spark_ros.contracts import SparkError
 from spark_ros.encoders.base import Encoder
 from spark_ros.encoders.frozen import FrozenFeatures
+from spark_ros.encoders.spark_encoder import SparkEncoder
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
     "frozen": FrozenFeatures,
+    "spark": SparkEncoder,
 }
 
 
