@@ -7,11 +7,13 @@ from typing import Any
 
 from spark_ros.contracts import SparkError
 from spark_ros.policies.base import Policy, PolicyRecipe
+from spark_ros.policies.bn_mlp import BnMlp
 from spark_ros.policies.options import read_options
 from spark_ros.policies.spatial_mlp import SpatialMlp
 from spark_ros.policies.transformer import Transformer
 
 HEADS: dict[str, Callable[[PolicyRecipe], Policy]] = {
+    "bn_mlp": BnMlp,
     "spatial_mlp": SpatialMlp,
     "transformer": Transformer,
 }

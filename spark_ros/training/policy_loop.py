@@ -241,6 +241,8 @@ def update_average(average: Policy, model: Policy, decay: float, step: int) -> N
     """Exponential moving average of the parameters; it forgets the first steps faster than `decay` says."""
     decay = min(decay, (1.0 + step) / (10.0 + step))
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1.0 - decay)
+    for held, running in zip(average.buffers(), model.buffers(), strict=True):
+        held.copy_(running)  # statistics of batch norm are averages already
 
 
 def _seed(seed: int, step: int) -> int:

@@ -18,21 +18,26 @@ SPACE = PolicySpace(
 )
 
 
-def inputs(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+# Heads for a compact state are asked with one; all others with a class token before a grid.
+SPACES = {head: SPACE for head in HEADS} | {"bn_mlp": replace(SPACE, num_tokens=1, grid=0)}
+
+
+def inputs(head: str, batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    tokens = SPACES[head].num_tokens
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(batch, 2, 17, 24, generator=generator), torch.randn(batch, 5, generator=generator)
+    return torch.randn(batch, 2, tokens, 24, generator=generator), torch.randn(batch, 5, generator=generator)
 
 
 @pytest.mark.parametrize("head", sorted(HEADS))
 def test_a_head_turns_tokens_of_every_camera_into_a_chunk(head: str) -> None:
-    policy = build_policy(PolicyRecipe(head, SPACE)).eval()
-    assert policy(*inputs(4)).shape == (4, 3, 7)
+    policy = build_policy(PolicyRecipe(head, SPACES[head])).eval()
+    assert policy(*inputs(head, 4)).shape == (4, 3, 7)
 
 
 @pytest.mark.parametrize("head", sorted(HEADS))
 def test_statistics_in_the_module_carry_physical_units(head: str) -> None:
-    policy = build_policy(PolicyRecipe(head, SPACE)).eval()
-    tokens, proprioception = inputs()
+    policy = build_policy(PolicyRecipe(head, SPACES[head])).eval()
+    tokens, proprioception = inputs(head)
     standardised = policy(tokens, proprioception)
     statistics = PolicyStatistics(
         token_mean=torch.full((2, 24), 3.0),
@@ -49,26 +54,26 @@ def test_statistics_in_the_module_carry_physical_units(head: str) -> None:
 
 @pytest.mark.parametrize("head", sorted(HEADS))
 def test_noise_acts_in_training_only(head: str) -> None:
-    recipe = PolicyRecipe(head, SPACE, {"dropout": 0.0}, InputNoiseOptions(0.3, 0.1, 0.1))
+    recipe = PolicyRecipe(head, SPACES[head], {"dropout": 0.0}, InputNoiseOptions(0.3, 0.1, 0.1))
     policy = build_policy(recipe)
-    assert not torch.equal(policy.train()(*inputs()), policy(*inputs()))
-    assert torch.equal(policy.eval()(*inputs()), policy(*inputs()))
+    assert not torch.equal(policy.train()(*inputs(head)), policy(*inputs(head)))
+    assert torch.equal(policy.eval()(*inputs(head)), policy(*inputs(head)))
 
 
 @pytest.mark.parametrize("head", sorted(HEADS))
 def test_a_recipe_from_json_builds_the_same_policy(head: str) -> None:
-    policy = build_policy(PolicyRecipe(head, SPACE, {"width": 32})).eval()
+    policy = build_policy(PolicyRecipe(head, SPACES[head], {"width": 32})).eval()
     again = build_policy(json.loads(json.dumps(write_options(policy.recipe)))).eval()
     again.load_state_dict(policy.state_dict())
     assert again.recipe == policy.recipe
-    assert torch.equal(again(*inputs()), policy(*inputs()))
+    assert torch.equal(again(*inputs(head)), policy(*inputs(head)))
 
 
 @pytest.mark.parametrize("head", sorted(HEADS))
 def test_the_exported_graph_gives_the_same_chunk(head: str, tmp_path) -> None:
     ort = pytest.importorskip("onnxruntime")
-    policy = build_policy(PolicyRecipe(head, SPACE, {"width": 32})).eval()
-    arguments = inputs(1)
+    policy = build_policy(PolicyRecipe(head, SPACES[head], {"width": 32})).eval()
+    arguments = inputs(head, 1)
     path = tmp_path / "policy.onnx"
     torch.onnx.export(
         policy,
@@ -117,13 +122,29 @@ def test_spatial_mlp_locates_an_object_to_a_fraction_of_a_patch() -> None:
     assert error < 0.2 * 0.25  # a patch is 0.25 wide in these units
 
 
+def test_bn_mlp_follows_the_scale_of_each_input() -> None:
+    """Batch norm learns, in training only, what the statistics of all data do not say, and exports as arithmetic."""
+    torch.manual_seed(0)
+    policy = build_policy(PolicyRecipe("bn_mlp", SPACES["bn_mlp"], {"width": 16, "momentum": 0.5}))
+    tokens, proprioception = inputs("bn_mlp", 64)
+    for _ in range(30):
+        policy.train()(tokens, proprioception * 0.01)
+    policy.eval()
+    before = policy.norm.running_var.clone()
+    assert before[-5:].max() < 0.01 < 0.3 < before[:-5].min()
+    policy(tokens, proprioception)
+    assert torch.equal(policy.norm.running_var, before)
+
+
 def test_wrong_recipes_are_refused_in_one_sentence() -> None:
-    with pytest.raises(SparkError, match="policy head 'mlp' is unknown: use one of spatial_mlp, transformer"):
+    with pytest.raises(SparkError, match="policy head 'mlp' is unknown: use one of bn_mlp, spatial_mlp, transformer"):
         build_policy(PolicyRecipe("mlp", SPACE))
     with pytest.raises(SparkError, match=r"unknown option policy.options.keypoint: did you mean keypoints\?"):
         build_policy(PolicyRecipe("spatial_mlp", SPACE, {"keypoint": 3}))
     with pytest.raises(SparkError, match=r"set policy\.head=transformer"):
         build_policy(PolicyRecipe("spatial_mlp", replace(SPACE, grid=0)))
+    with pytest.raises(SparkError, match=r"bn_mlp takes a compact state, this encoder gives a grid of 4 x 4 patches"):
+        build_policy(PolicyRecipe("bn_mlp", SPACE))
     with pytest.raises(SparkError, match=r"policy.options.width=30 does not divide by policy.options.heads=4"):
         build_policy(PolicyRecipe("transformer", SPACE, {"width": 30}))
     with pytest.raises(SparkError, match=r"statistics token_mean have shape \(3,\), expected \(2, 24\)"):

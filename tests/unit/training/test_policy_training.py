@@ -99,6 +99,15 @@ def test_ctrl_c_saves_says_so_and_the_run_continues(demos: Path, feature_cache: 
     assert curve(tmp_path / "stopped") == curve(tmp_path / "whole")
 
 
+def test_averaged_weights_carry_the_statistics_of_batch_norm(make_config) -> None:
+    config = make_config(
+        "policy.head=bn_mlp", "policy.options={width: 16}", "encoder={name: frozen, weights: 'random:0', tokens: cls}"
+    )
+    policy, _ = load_policy_run(train_policy(config), "last")
+    assert policy.norm.num_batches_tracked == 40
+    assert not torch.equal(policy.norm.running_var, torch.ones_like(policy.norm.running_var))
+
+
 def test_a_finished_run_is_left_alone(make_config) -> None:
     config = make_config()
     before = (train_policy(config) / "checkpoints" / "last.safetensors").stat().st_mtime_ns
