@@ -1,6 +1,6 @@
 """Batch norm, then a plain MLP: the head with which published studies compare compact states.
 
-CortexBench (Majumdar et al., arXiv:2303.18240, its `BatchNormMLP`) puts batch norm over the concatenated image embedding
+CortexBench (Majumdar et al., arXiv:2303.18240, its `BatchNormMLP`) puts batch norm over the concatenated embedding
 and proprioception and three hidden layers of 256 behind it. There is nothing in it that could make up for what an
 encoder leaves out, which is why encoders are compared with it; it predicts a chunk here instead of one action.
 """
@@ -8,6 +8,7 @@ encoder leaves out, which is why encoders are compared with it; it predicts a ch
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class BnMlp(Policy):
         self.norm = nn.BatchNorm1d(inputs, momentum=options.momentum)
         sizes = [inputs, *[options.width] * options.layers]
         hidden: list[nn.Module] = []
-        for ins, outs in zip(sizes, sizes[1:], strict=False):
+        for ins, outs in pairwise(sizes):
             hidden += [nn.Linear(ins, outs), nn.ReLU(), nn.Dropout(options.dropout)]
         self.mlp = nn.Sequential(*hidden, nn.Linear(options.width, space.horizon * space.action_size))
 
