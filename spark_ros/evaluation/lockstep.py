@@ -93,7 +93,7 @@ def run_episode(
     """
     begin = time.monotonic()
     cell.reset(seed)
-    world, thinker = cell.world, _Thinker(pilot, chunk_delay_s)
+    world, thinker = cell.world, Thinker(pilot, chunk_delay_s)
     ending = ""
     while not ending:
         ending = _advance(cell, thinker, film)
@@ -109,7 +109,7 @@ def run_episode(
     return EpisodeResult(seed, world.success(), round(duration_s, 3), ending, round(speed, 3), latency_ms)
 
 
-def _advance(cell: Cell, thinker: _Thinker, film: Film | None) -> str:
+def _advance(cell: Cell, thinker: Thinker, film: Film | None) -> str:
     """One control period; why the policy cannot go on, empty if it can."""
     sensed = cell.sense()
     if film is not None:
@@ -129,7 +129,7 @@ def _advance(cell: Cell, thinker: _Thinker, film: Film | None) -> str:
     return "" if gateway.mode.is_active else gateway.reason
 
 
-class _Thinker:
+class Thinker:
     """The perception and policy nodes of one episode, on the simulated clock."""
 
     def __init__(self, pilot: Pilot, chunk_delay_s: float) -> None:
