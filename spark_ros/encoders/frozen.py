@@ -14,7 +14,7 @@ from spark_ros.contracts import SparkError
 from spark_ros.encoders.base import Encoder
 from spark_ros.encoders.weights import load_vit
 
-TOKENS = ("patch", "cls+patch", "cls")
+TOKENS = ("patch", "cls+patch", "cls", "mean")
 NORMS = ("final", "none")
 
 
@@ -26,7 +26,7 @@ class FrozenFeatures(Encoder):
         image_size: Side of the square input in pixels, a multiple of the patch size.
         block: Number of the block from 1. 9 of a ViT-S by default: half-way features carry geometry that the last
             blocks have traded for semantics, and those of *dinov2-s-derived* are fine-tuned for another task.
-        tokens: ``patch``, ``cls+patch`` (cls first) or ``cls``.
+        tokens: ``patch``, ``cls+patch`` (cls first), ``cls`` or ``mean`` (of all patches).
         norm: ``final`` applies the model's last layer norm, as DINOv2 does to intermediate blocks; it brings a few
             channels that are a hundred times larger than the rest into a range that float16 caches and int8 like.
         weights_sha256: If given, the weights must have this hash.
@@ -67,7 +67,7 @@ class FrozenFeatures(Encoder):
         self._norm = norm
         self.image_size = image_size
         self.token_dim = vit.config.width
-        self.grid = 0 if tokens == "cls" else vit.config.grid
+        self.grid = vit.config.grid if "patch" in tokens else 0
         self.num_tokens = self.grid**2 + (tokens != "patch")
         self.recipe: dict[str, Any] = {
             "name": "frozen",
@@ -90,4 +90,6 @@ class FrozenFeatures(Encoder):
         cls, patches = x[:, :1], x[:, self.vit.num_prefix_tokens :]
         if self._tokens == "cls":
             return cls
+        if self._tokens == "mean":
+            return patches.mean(dim=1, keepdim=True)
         return patches if self._tokens == "patch" else torch.cat([cls, patches], dim=1)

@@ -17,12 +17,19 @@ def images():
     return torch.randint(0, 256, (2, 56, 56, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize(("tokens", "count", "grid"), [("patch", 16, 4), ("cls+patch", 17, 4), ("cls", 1, 0)])
+@pytest.mark.parametrize(
+    ("tokens", "count", "grid"), [("patch", 16, 4), ("cls+patch", 17, 4), ("cls", 1, 0), ("mean", 1, 0)]
+)
 def test_tokens_are_those_of_the_asked_block(images, tokens, count, grid):
     encoder = build_encoder({**RECIPE, "tokens": tokens, "norm": "none"})
     vit, _ = load_vit("random:0", 56)
     expected = vit(normalise_images(images), [3])[3]
-    expected = {"patch": expected[:, 1:], "cls+patch": expected, "cls": expected[:, :1]}[tokens]
+    expected = {
+        "patch": expected[:, 1:],
+        "cls+patch": expected,
+        "cls": expected[:, :1],
+        "mean": expected[:, 1:].mean(dim=1, keepdim=True),
+    }[tokens]
     torch.testing.assert_close(encoder(normalise_images(images)), expected)
     assert (encoder.num_tokens, encoder.token_dim, encoder.grid) == (count, 384, grid)
     assert expected.shape == (2, encoder.num_tokens, encoder.token_dim)
