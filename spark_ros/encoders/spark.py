@@ -248,9 +248,7 @@ class SparkModel(nn.Module):
             SparkError: The action head is on and the batch has no proprioception.
         """
         options = self.options
-        student = self.encode(now)
-        original = self.teacher_patches(torch.cat([now, later]))
-        original_now, original_later = original.float().chunk(2)
+        student, original_now, original_later = self._encode_pair(now, later)
         terms: dict[str, Tensor] = {}
         total = now.new_zeros(())
         if options.dynamics_weight:
@@ -324,6 +322,27 @@ class SparkModel(nn.Module):
         """Everything that is optimised."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
+    def _encode_pair(self, now: Tensor, later: Tensor) -> tuple[StudentTokens, Tensor, Tensor]:
+        """The student's tokens of `now`, the teacher's patches (B, N, D) of both.
+
+        Where the student's first blocks are still the teacher's, both are computed from one pass through these.
+        """
+        images = torch.cat([now, later])
+        if self.options.adaptation != "last" or self.options.bottleneck != "cls":
+            original_now, original_later = self.teacher_patches(images).float().chunk(2)
+            return self.encode(now), original_now, original_later
+        shared = len(self.student.blocks) - self.options.last_blocks
+        with torch.no_grad():
+            x = self.teacher.embed(images)
+            for block in self.teacher.blocks[:shared]:
+                x = block(x)
+            original = x
+            for block in self.teacher.blocks[shared:]:
+                original = block(original)
+            original = self.teacher.norm(original)[:, self.teacher.num_prefix_tokens :].float()
+        original_now, original_later = original.chunk(2)
+        return self._tokens(x[: len(now)], first_block=shared), original_now, original_later
+
     @property
     def _bottleneck_slice(self) -> slice:
         if self.options.bottleneck == "cls":
@@ -331,8 +350,8 @@ class SparkModel(nn.Module):
         end = self.student.num_prefix_tokens
         return slice(end - self.options.bottleneck_tokens, end)
 
-    def _tokens(self, x: Tensor) -> StudentTokens:
-        for block in self.student.blocks:
+    def _tokens(self, x: Tensor, first_block: int = 0) -> StudentTokens:
+        for block in self.student.blocks[first_block:]:
             x = block(x)
         x = self.student.norm(x)
         return StudentTokens(x[:, self._bottleneck_slice], x[:, self.student.num_prefix_tokens :])
