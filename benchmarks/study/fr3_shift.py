@@ -37,24 +37,41 @@ class Fr3Shift:
 
     Args:
         work: The study's folder.
-        steps: Of each policy's training; None for the protocol's.
+        quick: One demonstration held out and two shifts.
     """
 
     name = "fr3-shift"
     protocol = 1
     tasks = ("lift", "place", "push")
-    shifts = tuple(SHIFTS)
     demos = (50,)
+    arms = (
+        *(
+            "vanilla-9",
+            "spark@fr3",
+            "random",
+            "proprio",
+            "vanilla-12",
+            "dyn@fr3",
+            "kp@fr3",
+            "crop@fr3",
+            "vanilla-9-mean",
+        ),
+        *("spark@metaworld5", "lora-dyn@fr3", "vanilla-12-mean", "vanilla-9-patch", "spark-patch@fr3"),
+    )
+    episodes = 10
+    batch = 5
 
-    def __init__(self, work: Path, steps: int | None = None) -> None:
+    def __init__(self, work: Path, quick: bool = False) -> None:
         self._work = work
-        self._policies = PolicyStore(work / "policies", steps)
+        self._held_out = 1 if quick else VALIDATION_DEMOS
+        self.shifts = tuple(SHIFTS)[:2] if quick else tuple(SHIFTS)
+        self._policies = PolicyStore(work / "policies", quick)
         self._worlds = Worlds(CAMERAS, lambda task, shift: World(task, ROBOT, CAMERAS, shift=shift))
         self._blind = Worlds(CAMERAS, _blind_world)
 
     def prepared(self, task: str, demos: int) -> bool:
         """Whether `prepare` has been done."""
-        return Fr3Data(self._work, task).ready(demos + VALIDATION_DEMOS)
+        return Fr3Data(self._work, task).ready(demos + self._held_out)
 
     def prepare(self, task: str, demos: int) -> None:
         """Records the demonstrations of a task.
@@ -62,7 +79,7 @@ class Fr3Shift:
         Raises:
             SparkError: See `Fr3Data.prepare`.
         """
-        Fr3Data(self._work, task).prepare(demos + VALIDATION_DEMOS)
+        Fr3Data(self._work, task).prepare(demos + self._held_out)
 
     def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:
         """The cell's policy, trained if it is not known yet, in its episodes.
@@ -87,10 +104,10 @@ class Fr3Shift:
         return found, {**extra, "training_s": round(trained_s, 1)}
 
     def _train(self, cell: Cell, encoder: Encoder | None, options: ImitationOptions) -> Any:
-        examples = Fr3Data(self._work, cell.task).examples(cell.demos + VALIDATION_DEMOS, encoder)
+        examples = Fr3Data(self._work, cell.task).examples(cell.demos + self._held_out, encoder)
         return imitate(
             examples.of(0, cell.demos),
-            examples.of(cell.demos, cell.demos + VALIDATION_DEMOS),
+            examples.of(cell.demos, cell.demos + self._held_out),
             CAMERAS,
             0 if encoder is None else encoder.grid,
             _MOTION,

@@ -17,7 +17,8 @@ from spark_ros.policies.registry import build_policy
 from spark_ros.policies.regularise import InputNoiseOptions
 from spark_ros.training.batches import Batch
 from spark_ros.training.config import OptimiserOptions
-from spark_ros.training.policy_loop import learning_rate, make_optimiser, sample_losses, update_average
+from spark_ros.training.optimisation import learning_rate, update_average
+from spark_ros.training.policy_loop import make_optimiser, sample_losses
 from spark_ros.training.setup import measure_statistics
 
 

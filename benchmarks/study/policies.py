@@ -21,7 +21,7 @@ from spark_ros.policies.registry import build_policy
 from spark_ros.training.config import OptimiserOptions
 from spark_ros.training.features import fingerprint
 
-COMPACT_STEPS, PATCH_STEPS = 3000, 3000
+COMPACT_STEPS, PATCH_STEPS, QUICK_STEPS = 3000, 3000, 60
 
 
 class PolicyStore:
@@ -29,11 +29,11 @@ class PolicyStore:
 
     Args:
         folder: Where they lie.
-        steps: Of the training; None for the protocol's.
+        quick: Train hardly at all.
     """
 
-    def __init__(self, folder: Path, steps: int | None) -> None:
-        self._folder, self._steps = folder, steps
+    def __init__(self, folder: Path, quick: bool) -> None:
+        self._folder, self._quick = folder, quick
 
     def get(
         self, cell: Cell, arm: Arm, encoder: Encoder | None, train: Callable[[ImitationOptions], Imitated]
@@ -62,8 +62,7 @@ class PolicyStore:
         return policy.eval(), record
 
     def _options(self, arm: Arm) -> ImitationOptions:
-        default = COMPACT_STEPS if arm.head == "bn_mlp" else PATCH_STEPS
-        steps = self._steps or default
+        steps = QUICK_STEPS if self._quick else COMPACT_STEPS if arm.head == "bn_mlp" else PATCH_STEPS
         optimiser = OptimiserOptions(max_steps=steps, warmup_steps=min(200, steps // 5))
         return ImitationOptions(head=arm.head, optimiser=optimiser, validate_every=max(1, steps // 12))
 

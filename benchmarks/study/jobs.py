@@ -1,0 +1,149 @@
+"""What a worker of the study does: make data, post-train an encoder, or run a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks.study.arms import ARMS, VIDEOS, Arm, find_arm, weights_sha256
+from benchmarks.study.cells import Cell
+from spark_ros.contracts import SparkError
+
+
+class Suite(Protocol):
+    """Tasks, demonstrations, policies and episodes.
+
+    Attributes:
+        name: Registry name.
+        protocol: Version of everything that results depend on; raise it when that changes.
+        tasks: Names.
+        shifts: Names, ``nominal`` first.
+        demos: Numbers of demonstrations.
+        arms: In order of priority.
+        episodes: Of each policy under each shift.
+        batch: Of these, at a time: the whole table at so few comes before any cell gets more.
+    """
+
+    name: str
+    protocol: int
+    tasks: tuple[str, ...]
+    shifts: tuple[str, ...]
+    demos: tuple[int, ...]
+    arms: tuple[str, ...]
+    episodes: int
+    batch: int
+
+    def prepared(self, task: str, demos: int) -> bool:
+        """Whether `prepare` has been done."""
+
+    def prepare(self, task: str, demos: int) -> None:
+        """Makes the demonstrations of a task."""
+
+    def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:
+        """Success of a cell's episodes by shift, and what else is worth keeping."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all jobs of a study share.
+
+    Attributes:
+        work: Folder for demonstrations, encoders, tokens and policies.
+        quick: Do everything, but so little of it that the results mean nothing.
+    """
+
+    work: Path
+    quick: bool = False
+
+
+@dataclass(frozen=True)
+class DataJob:
+    """Demonstrations of a task."""
+
+    suite: str
+    task: str
+    demos: int
+
+    def __str__(self) -> str:
+        return f"demonstrations of {self.suite}/{self.task}"
+
+
+@dataclass(frozen=True)
+class EncoderJob:
+    """Post-training of one encoder."""
+
+    encoder: str
+
+    def __str__(self) -> str:
+        return f"post-training of {self.encoder}"
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """Episodes of one policy under some shifts."""
+
+    cell: Cell
+    shifts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.cell}, {len(self.shifts)} shift{'s' if len(self.shifts) > 1 else ''}"
+
+
+Job = DataJob | EncoderJob | CellJob
+
+
+def make_suites(settings: Settings) -> dict[str, Suite]:
+    """Every suite by name; making one is cheap."""
+    from benchmarks.study.fr3_shift import Fr3Shift
+
+    suites: list[Suite] = [Fr3Shift(settings.work, settings.quick)]
+    return {suite.name: suite for suite in suites}
+
+
+def needs(job: Job, suites: Mapping[str, Suite], settings: Settings) -> list[Job]:
+    """What must be done before a job, in order; nothing if it can start."""
+    if isinstance(job, DataJob):
+        return []
+    if isinstance(job, EncoderJob):
+        from benchmarks.study.post_training import videos
+
+        suite = suites[_video_suite(job.encoder)]
+        return [DataJob(suite.name, task, demos) for task, demos in videos(suite) if not suite.prepared(task, demos)]
+    wanted: list[Job] = []
+    suite, arm = suites[job.cell.suite], find_arm(job.cell.arm)
+    if not suite.prepared(job.cell.task, job.cell.demos):
+        wanted.append(DataJob(suite.name, job.cell.task, job.cell.demos))
+    if weights_sha256(arm, settings.work) is None:
+        encoder = EncoderJob(arm.encoder)
+        wanted += [*needs(encoder, suites, settings), encoder]
+    return wanted
+
+
+def perform(job: Job, suites: Mapping[str, Suite], settings: Settings) -> Any:
+    """Does a job.
+
+    Returns:
+        For a cell what its suite returns, else None.
+
+    Raises:
+        SparkError: It cannot be done.
+    """
+    if isinstance(job, DataJob):
+        return suites[job.suite].prepare(job.task, job.demos)
+    if isinstance(job, EncoderJob):
+        from benchmarks.study.post_training import post_train
+
+        arm = next(arm for arm in ARMS.values() if arm.encoder == job.encoder)
+        return post_train(arm, suites[_video_suite(job.encoder)], settings)
+    return suites[job.cell.suite].run(job.cell, find_arm(job.cell.arm), job.shifts)
+
+
+def _video_suite(encoder: str) -> str:
+    from benchmarks.study.arms import DOMAIN
+
+    video = encoder.rpartition("@")[2]
+    if video not in VIDEOS:
+        raise SparkError(f"encoder {encoder!r} names no video: expected <arm>@ one of {', '.join(VIDEOS)}")
+    return DOMAIN[video]
