@@ -22,9 +22,10 @@ from typing import Any
 from benchmarks.common import RESULTS, ROOT, entry, finish, make_parser, parse
 from benchmarks.study.arms import ARMS, find_arm
 from benchmarks.study.cells import SuitePlan, batches, plan
-from benchmarks.study.jobs import Settings, Suite, make_suites
+from benchmarks.study.jobs import Settings, make_suites
 from benchmarks.study.rows import RowFile, current
 from benchmarks.study.runner import Runner
+from benchmarks.study.suite import Suite
 from benchmarks.study.summary import summarise
 from spark_ros.contracts import SparkError
 

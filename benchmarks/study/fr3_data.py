@@ -59,7 +59,7 @@ class Fr3Data:
         pairs = list(zip(episodes, kept, strict=True))
         images = np.stack(
             [
-                np.stack([preprocess(episode.image(camera, row)) for camera in CAMERAS])
+                np.stack([preprocess(episode.image(camera, int(row))) for camera in CAMERAS])
                 for episode, rows in pairs
                 for row in rows
             ]

@@ -16,6 +16,7 @@ from benchmarks.study.fr3_data import CAMERAS, DT_S, HORIZON, ROBOT, Fr3Data, no
 from benchmarks.study.fr3_rollouts import Episode, Worlds, roll_out
 from benchmarks.study.imitation import ImitationOptions, imitate
 from benchmarks.study.policies import PolicyStore
+from benchmarks.study.suite import Suite
 from spark_ros.contracts import ActionChunk, ActionKind, ImageArray, JointState, StateFeatures
 from spark_ros.data.codec import ActionCodec, Proprioception
 from spark_ros.data.preprocess import ImagePreprocess
@@ -32,7 +33,7 @@ VALIDATION_DEMOS = 5  # beside those to learn from
 _MOTION = (0, 1, 2)  # dx, dy, dz of the action
 
 
-class Fr3Shift:
+class Fr3Shift(Suite):
     """See the module's text; one per process.
 
     Args:
@@ -70,23 +71,15 @@ class Fr3Shift:
         self._blind = Worlds(CAMERAS, _blind_world)
 
     def prepared(self, task: str, demos: int) -> bool:
-        """Whether `prepare` has been done."""
+        """See `Suite.prepared`."""
         return Fr3Data(self._work, task).ready(demos + self._held_out)
 
     def prepare(self, task: str, demos: int) -> None:
-        """Records the demonstrations of a task.
-
-        Raises:
-            SparkError: See `Fr3Data.prepare`.
-        """
+        """See `Suite.prepare`; the nominal scene's, recorded in process."""
         Fr3Data(self._work, task).prepare(demos + self._held_out)
 
     def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:
-        """The cell's policy, trained if it is not known yet, in its episodes.
-
-        Returns:
-            Success of each episode by shift, and what else is worth keeping.
-        """
+        """See `Suite.run`."""
         begin = time.monotonic()
         encoder = make_encoder(arm, self._work)
         policy, extra = self._policies.get(cell, arm, encoder, lambda options: self._train(cell, encoder, options))

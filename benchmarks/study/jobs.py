@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from benchmarks.study.arms import ARMS, VIDEOS, Arm, find_arm, weights_sha256
+from benchmarks.study.arms import ARMS, DOMAIN, VIDEOS, find_arm, weights_sha256
 from benchmarks.study.cells import Cell
+from benchmarks.study.suite import Suite
 from spark_ros.contracts import SparkError
-
-
-class Suite(Protocol):
-    """Tasks, demonstrations, policies and episodes.
-
-    Attributes:
-        name: Registry name.
-        protocol: Version of everything that results depend on; raise it when that changes.
-        tasks: Names.
-        shifts: Names, ``nominal`` first.
-        demos: Numbers of demonstrations.
-        arms: In order of priority.
-        episodes: Of each policy under each shift.
-        batch: Of these, at a time: the whole table at so few comes before any cell gets more.
-    """
-
-    name: str
-    protocol: int
-    tasks: tuple[str, ...]
-    shifts: tuple[str, ...]
-    demos: tuple[int, ...]
-    arms: tuple[str, ...]
-    episodes: int
-    batch: int
-
-    def prepared(self, task: str, demos: int) -> bool:
-        """Whether `prepare` has been done."""
-
-    def prepare(self, task: str, demos: int) -> None:
-        """Makes the demonstrations of a task."""
-
-    def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:
-        """Success of a cell's episodes by shift, and what else is worth keeping."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +109,6 @@ def perform(job: Job, suites: Mapping[str, Suite], settings: Settings) -> Any:
 
 
 def _video_suite(encoder: str) -> str:
-    from benchmarks.study.arms import DOMAIN
-
     video = encoder.rpartition("@")[2]
     if video not in VIDEOS:
         raise SparkError(f"encoder {encoder!r} names no video: expected <arm>@ one of {', '.join(VIDEOS)}")

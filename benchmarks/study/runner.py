@@ -16,8 +16,9 @@ from typing import Any
 
 from benchmarks.study.arms import find_arm, weights_sha256
 from benchmarks.study.cells import Cell, missing
-from benchmarks.study.jobs import CellJob, Job, Settings, Suite, make_suites, needs, perform
+from benchmarks.study.jobs import CellJob, Job, Settings, make_suites, needs, perform
 from benchmarks.study.rows import Row, RowFile, done
+from benchmarks.study.suite import Suite
 from spark_ros.contracts import SparkError
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -64,9 +65,9 @@ class Runner:
             while True:
                 for worker in workers:
                     if worker.job is None and time.monotonic() < end:
-                        job = self._choose(pending, {other.job for other in workers if other.job is not None})
-                        if job is not None:
-                            worker.start(job)
+                        chosen = self._choose(pending, {other.job for other in workers if other.job is not None})
+                        if chosen is not None:
+                            worker.start(chosen)
                 busy = {worker.pipe: worker for worker in workers if worker.job is not None}
                 if not busy:
                     break

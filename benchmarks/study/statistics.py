@@ -6,7 +6,7 @@ Clusters are drawn within their stratum (task and number of demonstrations), whi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def difference(arm: Outcomes, reference: Outcomes) -> tuple[float, tuple[float, 
 
 
 def bootstrap(
-    strata: Mapping[Hashable, Sequence[float]], draws: int = DRAWS, seed: int = 0
+    strata: Mapping[Stratum, Sequence[float]], draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, tuple[float, float]]:
     """Mean of the strata's means, and the percentile interval (95%) of its bootstrap distribution.
 
