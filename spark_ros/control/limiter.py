@@ -14,6 +14,7 @@ careful must not get an arm that takes longer to stop.
 
 How it stays inside. Every step is taken only if the arm could, from where it ends, brake to rest without leaving the
 position limits or the velocity taper near them; otherwise those joints brake now, which the step before had checked.
+The same way the `guard`, if there is one, is asked about what concerns the whole arm; there the whole arm brakes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from spark_ros.robots.spec import RobotSpec
 VelocityCap = Callable[[FloatArray, FloatArray], FloatArray]
 """From joint position (J,) and wanted joint velocity (J,) to a permitted one, for limits that are not per joint."""
 
+Guard = Callable[[FloatArray, FloatArray], bool]
+"""From joint position (J,) and a way to rest (T, 2, J), positions and velocities: whether it may be taken."""
+
 # Inside the limits by a little more than rounding, so that a check of the published numbers passes too.
 POSITION_MARGIN = 1e-4  # rad
 DYNAMICS_MARGIN = 0.999
@@ -43,6 +47,11 @@ BRAKING_SHARE = 0.5
 # When braking is looked at: by 80 ms it is at full strength and only gains on the limits, and between two looks 5 ms
 # apart a joint that turns round moves by less than POSITION_MARGIN.
 BRAKING_CHECKS = [0.005 * i for i in range(17)]  # s
+# The way to rest as the guard sees it: this far apart, but in no more than so many parts.
+GUARD_STEP_S = 0.01
+GUARD_PARTS = 16
+# Of the wanted velocity where the guard refuses it: slowing down before something looks better than braking at it.
+SLOWER = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,33 +72,40 @@ class JointSetpoint:
 class Limiter:
     """Follows joint targets within the limits of one arm; its `setpoint` is always safe to send."""
 
-    def __init__(self, spec: RobotSpec, config: GatewayConfig, velocity_cap: VelocityCap | None = None) -> None:
+    def __init__(
+        self,
+        spec: RobotSpec,
+        config: GatewayConfig,
+        velocity_cap: VelocityCap | None = None,
+        guard: Guard | None = None,
+    ) -> None:
         """Starts at the robot's home; call `reset` with the measured position before the first step.
 
         Args:
             spec: The arm.
             config: `rate_hz`, the two scales and `tracking_gain` matter here.
             velocity_cap: Is asked about every wanted velocity; the joints' own limits come after it.
+            guard: Is asked before every step whether the arm may end up on the way to rest that follows it.
         """
         limits = spec.limits
         self._limits = limits
         self._cap = velocity_cap
+        self._guard = guard
         self._gain = config.tracking_gain
         self._period = config.period_s
         self._lower = limits.position_lower + POSITION_MARGIN
         self._upper = limits.position_upper - POSITION_MARGIN
         self._velocity = limits.velocity * (config.velocity_scale * DYNAMICS_MARGIN)
         self._acceleration = limits.acceleration * (config.acceleration_scale * DYNAMICS_MARGIN)
-        self._stop_acceleration = limits.acceleration * DYNAMICS_MARGIN
+        self._stops_harder = config.acceleration_scale < 1
+        self._brakes_hard = False  # as `stop` does where it stops harder than motion may brake
         self._braking = self._acceleration * BRAKING_SHARE
 
         size = len(spec.joint_names)
+        self._jerk = self._jerk_for(self._acceleration)
         self._ruckig = ruckig.Ruckig(size)
-        self._input = ruckig.InputParameter(size)
-        self._input.control_interface = ruckig.ControlInterface.Velocity
-        self._input.synchronization = ruckig.Synchronization.No
-        self._input.max_velocity = self._velocity.tolist()
-        self._allow(self._acceleration)
+        self._moving = self._task(self._acceleration)
+        self._stopping = self._task(limits.acceleration * DYNAMICS_MARGIN)
         self._trajectory = ruckig.Trajectory(size)
         self._rest = [0.0] * size
         self.reset(spec.home)
@@ -112,6 +128,7 @@ class Limiter:
         """
         position = self._checked("position", position)
         zeros = np.zeros_like(position)
+        self._brakes_hard = False
         self._now = JointSetpoint(np.clip(position, self._lower, self._upper), zeros, zeros)
 
     def track(self, target: FloatArray, target_velocity: FloatArray, elapsed_s: float) -> JointSetpoint:
@@ -128,8 +145,9 @@ class Limiter:
         """
         target = self._checked("target", target)
         target_velocity = self._checked("target velocity", target_velocity)
-        if np.any(np.abs(self._now.acceleration) > self._acceleration * (1 + 1e-6)):  # by more than rounding
-            return self.stop(elapsed_s)  # still braking harder than motion may: from there no gentle way leads on
+        if self._brakes_hard and self._must_go_on_braking():
+            return self.stop(elapsed_s)
+        self._brakes_hard = False
         elapsed = self._bounded(elapsed_s)
         within = np.clip(target, self._lower, self._upper)
         feed_forward = np.where(within == target, target_velocity, 0.0)
@@ -147,14 +165,29 @@ class Limiter:
         if self.at_rest:  # exactly, without what rounding leaves
             self._now = JointSetpoint(self._now.position, np.zeros_like(self._lower), np.zeros_like(self._lower))
         else:
-            self._allow(self._stop_acceleration)
-            self._now = self._step(self._rest, self._bounded(elapsed_s))
-            self._allow(self._acceleration)
+            self._now = self._braked(self._bounded(elapsed_s))
         return self._now
 
-    def _allow(self, acceleration: FloatArray) -> None:
-        self._input.max_acceleration = acceleration.tolist()
-        self._input.max_jerk = self._jerk_for(acceleration).tolist()
+    def _braked(self, elapsed: float) -> JointSetpoint:
+        self._brakes_hard = self._stops_harder
+        return self._step(self._rest, elapsed, self._stopping)
+
+    def _must_go_on_braking(self) -> bool:
+        """True where motion's own acceleration and jerk would take over too late to keep a joint from turning round."""
+        velocity, acceleration = self._now.velocity, self._now.acceleration
+        too_hard = np.abs(acceleration) > self._acceleration * (1 + 1e-6)  # by more than rounding
+        turns = (velocity * acceleration < 0) & (acceleration**2 > 2 * self._jerk * np.abs(velocity))
+        return bool(np.any(too_hard | turns))
+
+    def _task(self, acceleration: FloatArray) -> ruckig.InputParameter:
+        """What Ruckig is asked, but for where from and where to."""
+        task = ruckig.InputParameter(len(acceleration))
+        task.control_interface = ruckig.ControlInterface.Velocity
+        task.synchronization = ruckig.Synchronization.No
+        task.max_velocity = self._velocity.tolist()
+        task.max_acceleration = acceleration.tolist()
+        task.max_jerk = self._jerk_for(acceleration).tolist()
+        return task
 
     def _jerk_for(self, acceleration: FloatArray) -> FloatArray:
         """(J,) A jerk that reaches full acceleration within a period is no limit at this rate: two periods at least."""
@@ -178,32 +211,49 @@ class Limiter:
         return np.maximum(lowest, -self._velocity), np.minimum(highest, self._velocity)
 
     def _advance(self, wanted: list[float], elapsed: float) -> JointSetpoint:
-        """Takes the step if braking stays possible after it, and brakes those joints where it does not."""
-        candidate = self._step(wanted, elapsed)
+        """Takes the step if braking stays possible after it, else a smaller one, else brakes.
+
+        What single joints cannot brake for, these joints brake for; what the guard refuses, the whole arm does.
+        """
+        candidate = self._step(wanted, elapsed, self._moving)
         if self._is_near_a_limit(candidate):
             safe = self._can_brake(candidate)
             if not safe.all():
-                braking = self._step(self._rest, elapsed)
+                braking = self._step(self._rest, elapsed, self._moving)
                 candidate = JointSetpoint(
                     np.where(safe, candidate.position, braking.position),
                     np.where(safe, candidate.velocity, braking.velocity),
                     np.where(safe, candidate.acceleration, braking.acceleration),
                 )
+        if not self._guarded(candidate):
+            candidate = self._step([SLOWER * speed for speed in wanted], elapsed, self._moving)
+            if not (self._guarded(candidate) and self._can_brake(candidate).all()):
+                candidate = self._braked(elapsed)
         self._now = candidate
         return candidate
 
-    def _step(self, wanted: list[float], elapsed: float) -> JointSetpoint:
+    def _guarded(self, candidate: JointSetpoint) -> bool:
+        return self._guard is None or self._guard(self._now.position, self._way_to_rest(candidate))
+
+    def _way_to_rest(self, start: JointSetpoint) -> FloatArray:
+        """(T, 2, J): positions and velocities that a stop from `start` passes, both ends among them."""
+        self._plan(start, self._rest, self._stopping)
+        duration, at = self._trajectory.duration, self._trajectory.at_time
+        parts = min(max(round(duration / GUARD_STEP_S), 1), GUARD_PARTS)
+        return np.array([at(duration * part / parts)[:2] for part in range(parts + 1)])
+
+    def _step(self, wanted: list[float], elapsed: float, task: ruckig.InputParameter) -> JointSetpoint:
         """The setpoint after `elapsed` on the fastest way to the wanted velocity."""
-        self._plan(self._now, wanted)
+        self._plan(self._now, wanted, task)
         position, velocity, acceleration = self._trajectory.at_time(elapsed)[:3]
         return JointSetpoint(np.array(position), np.array(velocity), np.array(acceleration))
 
-    def _plan(self, start: JointSetpoint, wanted: list[float]) -> None:
-        self._input.current_position = start.position.tolist()
-        self._input.current_velocity = start.velocity.tolist()
-        self._input.current_acceleration = start.acceleration.tolist()
-        self._input.target_velocity = wanted
-        self._ruckig.calculate(self._input, self._trajectory)
+    def _plan(self, start: JointSetpoint, wanted: list[float], task: ruckig.InputParameter) -> None:
+        task.current_position = start.position.tolist()
+        task.current_velocity = start.velocity.tolist()
+        task.current_acceleration = start.acceleration.tolist()
+        task.target_velocity = wanted
+        self._ruckig.calculate(task, self._trajectory)
 
     def _is_near_a_limit(self, state: JointSetpoint) -> bool:
         """False where braking from `state` certainly stays clear of every position-dependent limit."""
@@ -214,9 +264,10 @@ class Limiter:
 
     def _can_brake(self, state: JointSetpoint) -> FloatArray:
         """(J,) bool: from `state` the joint can be brought to rest inside its limits."""
-        self._plan(state, self._rest)
-        times = [*BRAKING_CHECKS, self._trajectory.duration]
-        states = np.array([self._trajectory.at_time(time)[:2] for time in times])  # (time, position or velocity, J)
+        self._plan(state, self._rest, self._moving)
+        duration, at = self._trajectory.duration, self._trajectory.at_time
+        times = [*(time for time in BRAKING_CHECKS if time < duration), duration]
+        states = np.array([at(time)[:2] for time in times])  # (time, position or velocity, J)
         position, velocity = states[:, 0], states[:, 1]
         safe = np.all((position >= self._lower) & (position <= self._upper), axis=0)
         if self._limits.taper is not None:

@@ -5,12 +5,15 @@ The same way down for an operator's target and for a policy's, so that neither c
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from spark_ros.contracts import ActionKind, FloatArray, Pose
+from spark_ros.contracts import ActionKind, FloatArray, Pose, SparkError
 from spark_ros.control.config import GatewayConfig
 from spark_ros.control.executor import Target
 from spark_ros.control.gripper import WidthLimiter
+from spark_ros.control.guard import ToolGuard
 from spark_ros.control.limiter import JointSetpoint, Limiter
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.pose import vector_from_pose
@@ -26,9 +29,10 @@ class Motion:
         """Call `start` before the first step."""
         self._spec = spec
         self._wall_braking = config.wall_braking
+        self._walls = (spec.workspace.lower.tolist(), spec.workspace.upper.tolist())
         self._look_ahead_s = 2 * config.period_s
         self._kinematics = Kinematics(spec)
-        self._limiter = Limiter(spec, config, self._permitted)
+        self._limiter = Limiter(spec, config, self._permitted, ToolGuard(self._kinematics).permits)
         self._gripper = WidthLimiter(spec.gripper, config.period_s)
         self._reference = spec.home  # joints of the last target: where the next inverse kinematics starts
 
@@ -74,8 +78,9 @@ class Motion:
         """Moves arm and gripper towards a target, the tool no further than the workspace.
 
         Raises:
-            SparkError: The target is not finite.
+            SparkError: The target has another length, or is not finite; the arm has not moved.
         """
+        self._check(target)
         if target.kind is ActionKind.JOINT_POSITION:
             tool, twist = self._kinematics.forward(target.value), np.zeros(6)
         else:
@@ -104,6 +109,17 @@ class Motion:
         """Joints (J,) as an action of this kind writes them."""
         return joints if kind is ActionKind.JOINT_POSITION else vector_from_pose(self._kinematics.forward(joints))
 
+    def _check(self, target: Target) -> None:
+        joints = len(self._spec.joint_names)
+        sizes = (joints, joints) if target.kind is ActionKind.JOINT_POSITION else (7, 6)
+        if target.value.shape != sizes[:1] or target.rate.shape != sizes[1:]:
+            raise SparkError(
+                f"{target.kind.value} target has shapes {target.value.shape} and {target.rate.shape}: expected "
+                f"{sizes[:1]} and {sizes[1:]} for {self._spec.name}"
+            )
+        if not (np.isfinite(target.value).all() and np.isfinite(target.rate).all()):
+            raise SparkError(f"{target.kind.value} target carries values that are not finite")
+
     def _permitted(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
         """The joint velocity, lowered to the arm's tool speeds and to what can still be braked before a wall."""
         twist = self._kinematics.jacobian(position) @ velocity
@@ -111,12 +127,20 @@ class Motion:
         linear = (vx * vx + vy * vy + vz * vz) ** 0.5 / self._spec.ee_max_linear_speed
         angular = (wx * wx + wy * wy + wz * wz) ** 0.5 / self._spec.ee_max_angular_speed
         scale = 1.0 / max(1.0, linear, angular)
-        velocity, towards = velocity * scale, twist[:3] * scale
-        box = self._spec.workspace
-        tool = self._kinematics.forward(position).position + self._look_ahead_s * towards
-        highest = np.sqrt(2 * self._wall_braking * np.maximum(box.upper - tool, 0.0))
-        lowest = -np.sqrt(2 * self._wall_braking * np.maximum(tool - box.lower, 0.0))
-        excess = towards - np.minimum(np.maximum(towards, lowest), highest)
-        if not excess.any():
+        velocity = velocity * scale
+        excess = [
+            self._beyond_wall(at, speed * scale, low, high)
+            for at, speed, low, high in zip(
+                self._kinematics.tool_position(position), (vx, vy, vz), *self._walls, strict=True
+            )
+        ]
+        if not any(excess):
             return velocity
-        return velocity - self._kinematics.joint_velocity(position, np.concatenate([excess, np.zeros(3)]))
+        return velocity - self._kinematics.joint_velocity(position, np.array([*excess, 0.0, 0.0, 0.0]))
+
+    def _beyond_wall(self, position: float, speed: float, lower: float, upper: float) -> float:
+        """By how much the tool's speed along an axis, m/s, is more than can be braked before the walls across it."""
+        ahead = position + self._look_ahead_s * speed
+        highest = math.sqrt(2 * self._wall_braking * max(upper - ahead, 0.0))
+        lowest = -math.sqrt(2 * self._wall_braking * max(ahead - lower, 0.0))
+        return speed - min(max(speed, lowest), highest)

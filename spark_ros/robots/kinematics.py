@@ -49,6 +49,23 @@ class Kinematics:
         placement = self._data.oMf[self._frame]
         return Pose(placement.translation.copy(), np.array(pin.Quaternion(placement.rotation).coeffs()))
 
+    def tool_position(self, q: FloatArray) -> list[float]:
+        """The tool's position in the base frame, x y z, m."""
+        pin.framesForwardKinematics(self._model, self._data, q)
+        return self._data.oMf[self._frame].translation.tolist()
+
+    def tool_levers(self) -> FloatArray:
+        """(J,) m: how far from each joint's axis the tool can be at most."""
+        lengths = [float(np.linalg.norm(origin.xyz)) for origin in (*self.spec.joint_origins, self.spec.tool)]
+        return np.cumsum(lengths[:0:-1])[::-1].copy()
+
+    def tool_motion(self, q: FloatArray, velocity: FloatArray) -> tuple[list[float], list[float]]:
+        """The tool's position, m, and its twist, linear then angular, both in base axes, at this joint velocity (J,)."""
+        pin.forwardKinematics(self._model, self._data, q, velocity)
+        placement = pin.updateFramePlacement(self._model, self._data, self._frame)
+        twist = pin.getFrameVelocity(self._model, self._data, self._frame, pin.LOCAL_WORLD_ALIGNED)
+        return placement.translation.tolist(), twist.vector.tolist()
+
     def jacobian(self, q: FloatArray) -> FloatArray:
         """(6, J): joint velocities to the tool's linear then angular velocity, in the axes of the base frame."""
         return pin.computeFrameJacobian(self._model, self._data, q, self._frame, pin.LOCAL_WORLD_ALIGNED)
