@@ -21,6 +21,8 @@ from benchmarks.study.rows import Row, RowFile, done
 from benchmarks.study.suite import Suite
 from spark_ros.contracts import SparkError
 
+Make = Callable[[Settings], dict[str, Suite]]
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -32,7 +34,7 @@ class Runner:
         rows: Where results are kept; what is there already is not run again.
         commit: Of the program, written into every row.
         say: Prints a line.
-        suites: By name; those of `make_suites` if left out.
+        make: Makes the suites, here and in every worker.
     """
 
     def __init__(
@@ -41,10 +43,11 @@ class Runner:
         rows: RowFile,
         commit: str,
         say: Callable[[str], None] = print,
-        suites: dict[str, Suite] | None = None,
+        make: Make = make_suites,
     ) -> None:
         self._settings, self._rows, self._commit, self._say = settings, rows, commit, say
-        self._suites = suites or make_suites(settings)
+        self._make = make
+        self._suites = make(settings)
         self._failed: set[Job] = set()
 
     def run(self, cells: Sequence[Cell], jobs: int, end: float) -> bool:
@@ -60,7 +63,7 @@ class Runner:
         """
         pending = [job for cell in cells if (job := self.missing(cell)) is not None]
         self._say(f"{len(cells) - len(pending)} of {len(cells)} cells are known, {len(pending)} to run")
-        workers = [_Worker(self._settings) for _ in range(min(jobs, len(pending)))]
+        workers = [_Worker(self._settings, self._make) for _ in range(min(jobs, len(pending)))]
         try:
             while True:
                 for worker in workers:
@@ -147,10 +150,10 @@ class Runner:
 class _Worker:
     """A process that does one job after the other."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, make: Make) -> None:
         self.job: Job | None = None
         self.begin = 0.0
-        self._settings = settings
+        self._arguments = (settings, make)
         self._start_process()
 
     def start(self, job: Job) -> None:
@@ -180,18 +183,18 @@ class _Worker:
             os.environ[name] = "1"
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, self._settings), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, *self._arguments), daemon=True)
         self._process.start()
         theirs.close()
 
 
-def _work(pipe: Connection, settings: Settings) -> None:
+def _work(pipe: Connection, settings: Settings, make: Make) -> None:
     """The worker's life."""
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     torch.set_num_threads(1)
-    suites = make_suites(settings)
+    suites = make(settings)
     while True:
         try:
             job = pipe.recv()
