@@ -46,7 +46,7 @@ from spark_ros.policies.options import write_options
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import load_robot
 from spark_ros.training.config import load_config
-from spark_ros.training.run_directory import RunInfo, load_policy_run
+from spark_ros.training.policy_run import RunInfo, load_policy_run
 
 ENCODER_FILE, POLICY_FILE, GOLDEN_FILE = "encoder.onnx", "policy.onnx", "golden.npz"
 PARITY_FILE, STATISTICS_FILE, LICENCES_FILE, ROBOT_FILE = "parity.json", "statistics.json", "NOTICE.txt", "robot.yaml"

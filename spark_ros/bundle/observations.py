@@ -16,7 +16,7 @@ from spark_ros.data.align import DEFAULT_TOLERANCE_S, align_stamps
 from spark_ros.data.dataset_folder import DemoFolder
 from spark_ros.data.preprocess import ImagePreprocess
 from spark_ros.robots.spec import load_robot
-from spark_ros.training.run_directory import RunInfo
+from spark_ros.training.policy_run import RunInfo
 
 EPISODES = 8  # more add seconds of decoding and no new kind of image
 

@@ -19,7 +19,8 @@ from spark_ros.encoders.registry import build_encoder
 from spark_ros.evaluation.pilots import Pilot
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import load_robot
-from spark_ros.training.run_directory import RunDirectory, load_policy_run
+from spark_ros.training.policy_run import load_policy_run
+from spark_ros.training.run_directory import RunDirectory
 
 
 def run_pilot(run_dir: str | Path, which: str = "best", threads: int = 1) -> Pilot:

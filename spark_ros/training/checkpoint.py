@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from spark_ros.contracts import SparkError
@@ -25,7 +26,8 @@ class Progress:
         seconds: Time spent so far, over all sessions of the run.
         loss_sum: Sum of the training losses since the last row of metrics.csv.
         loss_count: How many.
-        best_error: Lowest validation error of the motion.
+        term_sums: The same as `loss_sum` for each term of a loss that has several.
+        best_error: Lowest validation error, where runs choose by one.
         best_step: Where it was reached.
         finished: The run has come to its planned end.
     """
@@ -34,9 +36,22 @@ class Progress:
     seconds: float = 0.0
     loss_sum: float = 0.0
     loss_count: int = 0
+    term_sums: dict[str, float] = field(default_factory=dict)
     best_error: float = float("inf")
     best_step: int = 0
     finished: bool = False
+
+    def count(self, loss: float, terms: Mapping[str, float]) -> None:
+        """One more step, with this loss and these parts of it."""
+        self.step += 1
+        self.loss_sum += loss
+        self.loss_count += 1
+        for name, value in terms.items():
+            self.term_sums[name] = self.term_sums.get(name, 0.0) + value
+
+    def begin_row(self) -> None:
+        """The losses so far are in metrics.csv."""
+        self.loss_sum, self.loss_count, self.term_sums = 0.0, 0, {}
 
 
 def save_checkpoint(
@@ -53,22 +68,22 @@ def save_checkpoint(
     tensors |= {f"average/{name}": tensor for name, tensor in average.state_dict().items()}
     for name, state in _named_state(model, optimiser).items():
         tensors |= {f"optimiser/{key}/{name}": tensor for key, tensor in state.items()}
-    data = save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={"progress": json.dumps(asdict(progress))},
-    )
     temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            temporary,
+            metadata={"progress": json.dumps(asdict(progress))},
+        )
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         with suppress(OSError):
             temporary.unlink()
-        raise SparkError(f"cannot write checkpoint {path}: {error.strerror}; make room and start again") from error
+        reason = getattr(error, "strerror", None) or error
+        raise SparkError(f"cannot write checkpoint {path}: {reason}; make room and start again") from error
 
 
 def load_checkpoint(
@@ -77,7 +92,7 @@ def load_checkpoint(
     """Restore what `save_checkpoint` wrote into modules and an optimiser of the same shape.
 
     Raises:
-        SparkError: The file is missing, damaged, or of another policy.
+        SparkError: The file is missing, damaged, or of another model.
     """
     metadata, tensors = _read(path)
     try:
@@ -88,7 +103,9 @@ def load_checkpoint(
     _restore(path, average, _under(tensors, "average"))
     for key in ("step", "exp_avg", "exp_avg_sq"):
         for name, tensor in _under(tensors, f"optimiser/{key}").items():
-            optimiser.state[model.get_parameter(name)][key] = tensor
+            parameter = model.get_parameter(name)
+            # AdamW keeps its count of steps on the CPU, wherever the parameters are.
+            optimiser.state[parameter][key] = tensor if key == "step" else tensor.to(parameter.device)
     return progress
 
 
@@ -103,7 +120,8 @@ def load_average(path: Path, model: torch.nn.Module) -> None:
 
 
 def _named_state(model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
-    return {name: optimiser.state[parameter] for name, parameter in model.named_parameters()}
+    """Of what has been optimised; a frozen parameter has no state."""
+    return {name: optimiser.state.get(parameter, {}) for name, parameter in model.named_parameters()}
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -125,4 +143,4 @@ def _restore(path: Path, module: torch.nn.Module, tensors: dict[str, Tensor]) ->
         module.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise SparkError(f"checkpoint {path} belongs to another policy ({reason}): use another out_dir") from error
+        raise SparkError(f"checkpoint {path} belongs to another model ({reason}): use another out_dir") from error

@@ -1,20 +1,16 @@
-"""The configuration of a policy training run: defaults here and in `config/train_policy.yaml`, which explains each.
-
-A YAML file is read first, then ``key=value`` overrides with dotted keys (``optimiser.batch_size=64``).
-"""
+"""The configuration of a policy training run: defaults here and in `config/train_policy.yaml`, which explains each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from spark_ros.contracts import ActionKind, SparkError
-from spark_ros.policies.options import read_options
+from spark_ros.contracts import ActionKind
 from spark_ros.policies.regularise import InputNoiseOptions
+from spark_ros.training.optimisation import OptimisationOptions, optimisation_ranges
+from spark_ros.training.options_file import check_ranges, load_options
 
 
 @dataclass(frozen=True)
@@ -88,30 +84,13 @@ class PolicyOptions:
 
 
 @dataclass(frozen=True)
-class OptimiserOptions:
-    """AdamW with warm-up and a cosine to zero.
+class OptimiserOptions(OptimisationOptions):
+    """How the policy learns.
 
     Attributes:
-        batch_size: Samples per step.
-        max_steps: Steps of the whole run.
-        max_minutes: Ends the run earlier: minutes from its start, feature caching included. The learning rate then
-            follows the clock, so such a run repeats only approximately; null makes it exact.
-        learning_rate: Peak.
-        weight_decay: Of matrices; biases, norms and scalars have none.
-        warmup_steps: Steps of linear warm-up.
-        gradient_clip: Largest norm of the gradient.
-        ema_decay: Of the averaged weights, which are what is validated and exported.
         smooth_l1_beta: Errors below this many standard deviations count quadratically; 0 is plain L1.
     """
 
-    batch_size: int = 128
-    max_steps: int = 4000
-    max_minutes: float | None = None
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-3
-    warmup_steps: int = 200
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.998
     smooth_l1_beta: float = 0.1
 
 
@@ -160,64 +139,22 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Train
     Raises:
         SparkError: The file is missing or no YAML, a key is unknown, or a value has the wrong type or range.
     """
-    values = _read_yaml(Path(path)) if path is not None else {}
-    for override in overrides:
-        _set(values, override)
-    config = read_options(TrainingConfig, values)
-    _check_ranges(config)
-    return config
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SparkError(f"no configuration file {path}: give the path of a YAML file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SparkError(f"configuration {path} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, Mapping):
-        raise SparkError(f"configuration {path} holds {type(values).__name__}, expected keys such as out_dir and data")
-    return dict(values)
-
-
-def _set(values: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise SparkError(f"override {override!r} is not understood: write key=value, e.g. optimiser.batch_size=64")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise SparkError(f"override {override!r} has a value that is not YAML: quote it") from None
-    *parents, last = key.split(".")
-    for parent in parents:
-        child = values.setdefault(parent, {})
-        if not isinstance(child, dict):
-            raise SparkError(f"override {override!r} is not possible: {parent} is a value and holds no {last}")
-        values = child
-    values[last] = value
-
-
-def _check_ranges(config: TrainingConfig) -> None:
+    config = load_options(TrainingConfig, path, overrides)
     optimiser, data, augmentation = config.optimiser, config.data, config.augmentation
-    checks = [
-        ("optimiser.batch_size", optimiser.batch_size, optimiser.batch_size >= 1, "at least 1"),
-        ("optimiser.max_steps", optimiser.max_steps, optimiser.max_steps >= 1, "at least 1"),
-        ("optimiser.max_minutes", optimiser.max_minutes, (optimiser.max_minutes or 1.0) > 0.0, "positive or null"),
-        ("optimiser.learning_rate", optimiser.learning_rate, optimiser.learning_rate > 0.0, "positive"),
-        ("optimiser.gradient_clip", optimiser.gradient_clip, optimiser.gradient_clip > 0.0, "positive"),
-        ("optimiser.ema_decay", optimiser.ema_decay, 0.0 <= optimiser.ema_decay < 1.0, "in [0, 1)"),
-        ("optimiser.smooth_l1_beta", optimiser.smooth_l1_beta, optimiser.smooth_l1_beta >= 0.0, "at least 0"),
-        ("evaluate_every", config.evaluate_every, config.evaluate_every >= 1, "at least 1"),
-        ("data.cameras", data.cameras, len(set(data.cameras)) == len(data.cameras) > 0, "different names"),
-        (
-            "data.validation_fraction",
-            data.validation_fraction,
-            0.0 < data.validation_fraction < 1.0,
-            "between 0 and 1",
-        ),
-        ("augmentation.copies", augmentation.copies, augmentation.copies >= 0, "at least 0"),
-        ("augmentation.shift", augmentation.shift, 0.0 <= augmentation.shift < 0.5, "in [0, 0.5)"),
-    ]
-    for key, value, valid, expected in checks:
-        if not valid:
-            raise SparkError(f"option {key} is {value!r}: expected {expected}")
+    check_ranges(
+        [
+            *optimisation_ranges(optimiser),
+            ("optimiser.smooth_l1_beta", optimiser.smooth_l1_beta, optimiser.smooth_l1_beta >= 0.0, "at least 0"),
+            ("evaluate_every", config.evaluate_every, config.evaluate_every >= 1, "at least 1"),
+            ("data.cameras", data.cameras, len(set(data.cameras)) == len(data.cameras) > 0, "different names"),
+            (
+                "data.validation_fraction",
+                data.validation_fraction,
+                0.0 < data.validation_fraction < 1.0,
+                "between 0 and 1",
+            ),
+            ("augmentation.copies", augmentation.copies, augmentation.copies >= 0, "at least 0"),
+            ("augmentation.shift", augmentation.shift, 0.0 <= augmentation.shift < 0.5, "in [0, 0.5)"),
+        ]
+    )
+    return config

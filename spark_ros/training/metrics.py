@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -43,11 +44,29 @@ class MetricsFile:
             return [row for row in csv.DictReader(file) if tuple(row) == self._columns and None not in row.values()]
 
 
-def plot_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
-    """Losses and physical errors over steps, as PNG.
+@dataclass(frozen=True)
+class Panel:
+    """One of the plots beside each other.
+
+    Attributes:
+        title: Above it.
+        columns: What is drawn over steps; a column that no row has is left out.
+        labels: The columns' names in the legend; that of the column by default.
+        log: Logarithmic values.
+    """
+
+    title: str
+    columns: Sequence[str]
+    labels: Sequence[str] | None = None
+    log: bool = True
+
+
+def plot_curves(rows: Sequence[Mapping[str, str]], panels: Sequence[Panel], path: Path) -> None:
+    """Columns over steps, as PNG.
 
     Args:
-        rows: Of a `MetricsFile` with the columns ``step``, ``train_loss``, ``val_loss`` and any ``val_<what>_<unit>``.
+        rows: Each with ``step``; an empty value is not drawn.
+        panels: What to draw.
         path: Where to.
     """
     import matplotlib
@@ -55,18 +74,15 @@ def plot_curves(rows: Sequence[Mapping[str, str]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    steps = [int(row["step"]) for row in rows]
-    figure, (losses, errors) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for column, label in (("train_loss", "training"), ("val_loss", "validation (averaged weights)")):
-        losses.plot(steps, [float(row[column]) for row in rows], label=label)
-    losses.set(yscale="log", xlabel="step", title="loss")
-    losses.legend()
-    for column in rows[0] if rows else ():
-        if column.startswith("val_") and column != "val_loss":
-            errors.plot(steps, [float(row[column]) for row in rows], label=column.removeprefix("val_"))
-    errors.set(yscale="log", xlabel="step", title="mean error on held-out episodes")
-    errors.legend()
-    for axes in (losses, errors):
-        axes.grid(True, which="both", alpha=0.3)
+    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 4), layout="constrained", squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for column, label in zip(panel.columns, panel.labels or panel.columns, strict=True):
+            drawn = [(int(row["step"]), float(row[column])) for row in rows if row.get(column)]
+            if drawn:
+                axis.plot(*zip(*drawn, strict=True), label=label)
+        axis.set(yscale="log" if panel.log else "linear", xlabel="step", title=panel.title)
+        axis.grid(True, which="both", alpha=0.3)
+        if axis.lines:
+            axis.legend()
     figure.savefig(path, dpi=100)
     plt.close(figure)

@@ -1,11 +1,10 @@
-"""What a training run leaves behind, and how the rest of the stack picks it up.
+"""What every training run leaves behind: one process at a time, one configuration and one set of data for its life.
 
 <out_dir>/config.yaml    the configuration, complete
-          run.json       what export needs to know, see `RunInfo`
-          statistics.json  of proprioception and actions, for people and for drift checks
+          run.json       what the data and the model turned out to be
           metrics.csv    one row per validation
           curves.png     the same as a picture
-          checkpoints/{last,best}.safetensors
+          checkpoints/*.safetensors
 """
 
 from __future__ import annotations
@@ -15,97 +14,30 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from spark_ros.contracts import SparkError
-from spark_ros.policies.base import Policy, PolicyRecipe
 from spark_ros.policies.options import read_options, write_options
-from spark_ros.policies.registry import build_policy
-from spark_ros.training.checkpoint import load_average
-from spark_ros.training.config import ActionOptions, TrainingConfig
+
+Info = TypeVar("Info")
 
 # What may differ between two sessions of one run: where things lie and on what they are computed.
-NOT_PART_OF_THE_RUN = ("out_dir", "cache_dir", "threads", "device")
-
-
-@dataclass(frozen=True)
-class CameraInput:
-    """How a camera's image becomes the encoder's square, see `data.preprocess.ImagePreprocess`."""
-
-    size: int
-    crop: str
-
-
-@dataclass(frozen=True)
-class EpisodeUse:
-    """A demonstration and what it was used for: ``train`` or ``validation``."""
-
-    file: str
-    sha256: str
-    split: str
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """Everything about a trained policy that its weights do not say.
-
-    Attributes:
-        robot: Name or file for `robots.spec.load_robot`.
-        joint_names: Arm joints in the order of proprioception and joint actions.
-        cameras: By name, in the order of the policy's token input.
-        encoder: Complete recipe for `encoders.registry.build_encoder`.
-        policy: Recipe for `policies.registry.build_policy`.
-        action: Kind, horizon and step time.
-        proprioception_names: What each of the P inputs is.
-        action_names: What each of the A outputs of a step is.
-        task: The demonstrations' task text.
-        episodes: The demonstrations.
-    """
-
-    robot: str
-    joint_names: tuple[str, ...]
-    cameras: dict[str, CameraInput]
-    encoder: dict[str, Any]
-    policy: PolicyRecipe
-    action: ActionOptions
-    proprioception_names: tuple[str, ...]
-    action_names: tuple[str, ...]
-    task: str
-    episodes: tuple[EpisodeUse, ...]
-
-
-def load_policy_run(run_dir: str | Path, which: str = "best") -> tuple[Policy, RunInfo]:
-    """A trained policy in evaluation mode, with averaged weights, and what it was trained for.
-
-    Args:
-        run_dir: The `out_dir` of a run, finished or not.
-        which: ``best`` (lowest validation error of the motion) or ``last``.
-
-    Raises:
-        SparkError: There is no such run or checkpoint, or it is damaged.
-    """
-    run_dir = Path(run_dir)
-    if which not in ("best", "last"):
-        raise SparkError(f"checkpoint {which!r} is unknown: use best or last")
-    info = RunDirectory(run_dir).read_info()
-    policy = build_policy(info.policy)
-    load_average(RunDirectory(run_dir).checkpoint(which), policy)
-    return policy.eval().requires_grad_(False), info
+NOT_PART_OF_THE_RUN = ("out_dir", "cache_dir", "threads", "workers", "device")
 
 
 class RunDirectory:
     """The files of a run.
 
     Args:
-        path: The run's `out_dir`; made by `start`.
+        path: The run's `out_dir`; made by `owned`.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.info = self.path / "run.json"
         self.metrics = self.path / "metrics.csv"
         self.curves = self.path / "curves.png"
 
@@ -136,8 +68,8 @@ class RunDirectory:
         finally:
             os.close(descriptor)
 
-    def check_config(self, config: TrainingConfig) -> None:
-        """Keep the configuration with the run, or make sure that it is the one kept there.
+    def check_config(self, config: Any) -> None:
+        """Keep the configuration, a dataclass, with the run, or make sure that it is the one kept there.
 
         Before the first checkpoint there is nothing to continue, so a mistake in the first command can be corrected.
 
@@ -155,36 +87,33 @@ class RunDirectory:
             raise SparkError(f"{path} is damaged: choose another out_dir") from error
         self._compare(path, "config", _part_of_run(kept), _part_of_run(wanted))
 
-    def check_info(self, info: RunInfo) -> None:
-        """As `check_config`, for what the data and the encoder turned out to be."""
-        path = self.path / "run.json"
-        wanted = write_options(info)
-        if not self._begun or not path.exists():
-            self._write(path, json.dumps(wanted, indent=1) + "\n")
+    def check_info(self, info: Any) -> None:
+        """As `check_config`, for what the data and the model turned out to be."""
+        if not self._begun or not self.info.exists():
+            self.write_json(self.info.name, write_options(info))
             return
-        self._compare(path, "run", write_options(self.read_info()), wanted)
+        self._compare(self.info, "data", write_options(self.read_info(type(info))), write_options(info))
 
-    def read_info(self) -> RunInfo:
+    def read_info(self, kind: type[Info]) -> Info:
         """What `check_info` kept.
 
         Raises:
-            SparkError: There is none, or it is damaged.
+            SparkError: There is none, or it is damaged or of another kind of run.
         """
-        path = self.path / "run.json"
-        if not path.is_file():
-            raise SparkError(f"{self.path} holds no training run (no run.json): give the out_dir of `train policy`")
+        if not self.info.is_file():
+            raise SparkError(f"{self.path} holds no training run (no run.json): give the out_dir of `spark-ros train`")
         try:
-            return read_options(RunInfo, json.loads(path.read_text(encoding="utf-8")), "run")
+            return read_options(kind, json.loads(self.info.read_text(encoding="utf-8")), "run")
         except ValueError as error:
-            raise SparkError(f"{path} is damaged ({error}): train again") from error
+            raise SparkError(f"{self.info} is damaged ({error}): train again") from error
+
+    def write_json(self, name: str, values: Any) -> None:
+        """A file for people and other programs, whole or not at all."""
+        self._write(self.path / name, json.dumps(values, indent=1) + "\n")
 
     @property
     def _begun(self) -> bool:
         return self.checkpoint("last").exists()
-
-    def write_statistics(self, statistics: dict[str, Any]) -> None:
-        """Keep statistics.json."""
-        self._write(self.path / "statistics.json", json.dumps(statistics, indent=1) + "\n")
 
     def _compare(self, path: Path, what: str, kept: Any, wanted: Any) -> None:
         difference = _first_difference(kept, wanted, "")

@@ -25,7 +25,8 @@ from spark_ros.training.batches import SampleSet
 from spark_ros.training.config import TrainingConfig
 from spark_ros.training.features import FeatureCache
 from spark_ros.training.interrupt import Interrupted
-from spark_ros.training.run_directory import CameraInput, EpisodeUse, RunDirectory, RunInfo
+from spark_ros.training.policy_run import CameraInput, EpisodeUse, RunInfo
+from spark_ros.training.run_directory import RunDirectory
 
 # Labels that vary less than this (m, rad) are below what a gripper notices: dividing by less would make the network
 # spend itself on them.
@@ -75,11 +76,12 @@ def prepare(config: TrainingConfig, run: RunDirectory, stop: Callable[[], bool])
         config.policy.head, _space(samples, encoder, config), config.policy.options, config.policy.noise
     )
     run.check_info(_info(config, samples, held_out, encoder, recipe, info_of_robot))
-    run.write_statistics(
+    run.write_json(
+        "statistics.json",
         {
             "proprioception": {"names": samples.proprioception_names} | samples.proprioception_statistics().to_json(),
             "action": {"names": samples.action_names} | samples.action_statistics().to_json(),
-        }
+        },
     )
     cache = FeatureCache(
         Path(config.cache_dir) if config.cache_dir is not None else cache_dir() / "features",

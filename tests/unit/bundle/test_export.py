@@ -25,7 +25,7 @@ from spark_ros.runtime.encoder_runtime import EncoderRuntime, token_cosines
 from spark_ros.runtime.policy_runtime import PolicyRuntime
 from spark_ros.training.config import load_config
 from spark_ros.training.policy_loop import train_policy
-from spark_ros.training.run_directory import load_policy_run
+from spark_ros.training.policy_run import load_policy_run
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,12 @@ from spark_ros.training import policy_loop
 from spark_ros.training.config import load_config
 from spark_ros.training.interrupt import Interrupted
 from spark_ros.training.policy_loop import train_policy
-from spark_ros.training.run_directory import RunDirectory, load_policy_run
+from spark_ros.training.policy_run import load_policy_run
+from spark_ros.training.run_directory import RunDirectory
 
 SLOW_RUN = """
 import sys, time
+from spark_ros.contracts import SparkError
 from spark_ros.training import policy_loop
 from spark_ros.training.config import load_config
 losses = policy_loop.sample_losses
@@ -32,7 +34,7 @@ def slowly(*arguments):
 policy_loop.sample_losses = slowly
 try:
     policy_loop.train_policy(load_config(None, sys.argv[1:]))
-except policy_loop.SparkError as error:
+except SparkError as error:
     sys.exit(str(error))
 """
 
