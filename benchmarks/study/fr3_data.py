@@ -89,7 +89,7 @@ def encode_in_parts(encoder: Encoder, images: ImageArray) -> np.ndarray:
     """(N, C, S, S, 3) uint8, possibly mapped from disk, to (N, C, K, D) float16 without loading all of it."""
     parts = []
     for start in range(0, len(images), 256):
-        part = np.ascontiguousarray(images[start : start + 256])
+        part = np.array(images[start : start + 256])
         tokens = encode(encoder, part.reshape(-1, *part.shape[2:]))
         parts.append(tokens.reshape(*part.shape[:2], *tokens.shape[1:]))
     return np.concatenate(parts)
