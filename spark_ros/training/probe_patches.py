@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spark_ros.contracts import ImageArray
-from spark_ros.encoders.spark import preservation
+from spark_ros.encoders.spark_losses import preservation
 
 
 @dataclass(frozen=True)
