@@ -10,6 +10,11 @@ JOINT_STATES = "/joint_states"  # sensor_msgs/JointState, arm and finger joints
 # perception -> policy
 FEATURE_CONTRACT = "/perception/contract"  # std_msgs/String JSON, transient_local
 
+DRIFT = "/perception/drift"  # std_msgs/Float32: how foreign what is seen is to the policy, higher is stranger
+
+# arm -> gateway
+ARM_STATUS = "/arm/status"  # std_msgs/String JSON, transient_local: {"ready": bool, "reason": text}
+
 # policy -> gateway
 EE_CHUNK = "/policy/ee_chunk"  # trajectory_msgs/MultiDOFJointTrajectory, see nodes/messages.py
 JOINT_CHUNK = "/policy/joint_chunk"  # trajectory_msgs/JointTrajectory

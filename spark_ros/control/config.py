@@ -52,6 +52,13 @@ class GatewayConfig:
         teleop_angular_acceleration: rad/s^2, the same for rotation.
         wall_braking: m/s^2 with which the tool slows down before the workspace's walls, half of what the arm manages,
             so that it stops at the table and not in it.
+        frozen_frames: So many identical images in a row, while the arm moves, and their camera counts as frozen. A
+            sensor's noise makes no two images equal; 5 at 10 Hz are half a second of acting on the past.
+        frozen_motion_rad: How far a joint must have moved meanwhile: 0.02 rad is 1 cm at the tool, which a camera sees.
+        drift_limit: Highest score of `/perception/drift` that the policy may go on with; None to ignore it.
+        drift_reports: So many scores in a row above the limit stop the policy; one alone is an outlier.
+        min_speed_scaling: Least part of the asked speed at which the arm's controller may run (UR's speed slider):
+            slower, it falls behind its setpoint.
         clock_step_s: A stamp clock that jumps by more than this against the monotonic one makes chunk stamps
             meaningless: stop.
     """
@@ -80,17 +87,22 @@ class GatewayConfig:
     teleop_acceleration: float = 2.0
     teleop_angular_acceleration: float = 8.0
     wall_braking: float = 1.0
+    frozen_frames: float = 5.0
+    frozen_motion_rad: float = 0.02
+    drift_limit: float | None = None
+    drift_reports: float = 3.0
+    min_speed_scaling: float = 0.95
     clock_step_s: float = 0.1
 
     def __post_init__(self) -> None:
         """Raises SparkError where a value makes no sense."""
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "temporal_ensemble" and value is None:
+            if field.default is None and value is None:
                 continue
             if not math.isfinite(value) or (value <= 0 and field.name != "temporal_ensemble"):
                 raise SparkError(f"gateway setting {field.name} is {value}: give a positive, finite number")
-        for name in ("velocity_scale", "acceleration_scale"):
+        for name in ("velocity_scale", "acceleration_scale", "min_speed_scaling"):
             scale = getattr(self, name)
             if scale > 1:
                 raise SparkError(f"gateway setting {name} is {scale}: it can only lower limits, give 1 or less")

@@ -26,7 +26,9 @@ from spark_ros.control.executor import ChunkExecutor
 from spark_ros.control.measured import MeasuredArm, NotFinite, SetpointHistory
 from spark_ros.control.modes import Mode, Outcome
 from spark_ros.control.motion import Motion
+from spark_ros.control.perceived import Drift, FrozenImages
 from spark_ros.control.teleop import TeleopTarget, check_teleop
+from spark_ros.control.vendor import VendorState
 from spark_ros.control.watchdog import Watchdog
 from spark_ros.robots.spec import RobotSpec
 
@@ -42,8 +44,8 @@ class Gateway:
     one thread.
     """
 
-    def __init__(self, spec: RobotSpec, config: GatewayConfig) -> None:
-        """Starts in `IDLE`, knowing nothing of the arm."""
+    def __init__(self, spec: RobotSpec, config: GatewayConfig, vendor: VendorState | None = None) -> None:
+        """Starts in `IDLE`, knowing nothing of the arm but what `vendor` knows of its controller."""
         self._spec = spec
         self._config = config
         self._motion = Motion(spec, config)
@@ -56,6 +58,9 @@ class Gateway:
         self._operator = Watchdog(config.teleop_timeout_s)
         self._teleop: TeleopInput | None = None
         self._unfollowed_stamp: int | None = None  # of a chunk that no command has followed yet
+        self._frozen = FrozenImages(round(config.frozen_frames), config.frozen_motion_rad)
+        self._drift = Drift(config.drift_limit, round(config.drift_reports))
+        self._vendor = vendor or VendorState(config.min_speed_scaling)
         self._mode = Mode.IDLE
         self._reason = "just started"
         self._released = False
@@ -72,6 +77,11 @@ class Gateway:
         """Why the gateway is in this mode, for a person to read."""
         return self._reason
 
+    @property
+    def vendor(self) -> VendorState:
+        """Takes the reports of the arm's own controller; every `tick` looks at them."""
+        return self._vendor
+
     def on_joint_state(self, joints: JointState, now: float) -> Outcome:
         """Takes over the measured joints; arm and fingers may come in separate messages, in any order."""
         try:
@@ -85,6 +95,16 @@ class Gateway:
             self.stop(f"{jump}, faster than it can: check its encoder, its driver and for a second controller")
             return Outcome(False, self._reason)
         return Outcome(True, "")
+
+    def on_image(self, source: str, digest: int) -> Outcome:
+        """Takes note of an image that the policy sees (see `FrozenImages`); holds where its camera is frozen."""
+        if self._arm.position is None:
+            return Outcome(True, "")
+        return self._distrust(self._frozen.feed(source, digest, self._arm.position))
+
+    def on_drift(self, score: float) -> Outcome:
+        """Takes note of how foreign what the policy sees is to it (see `Drift`); holds where it stays so."""
+        return self._distrust(self._drift.feed(score))
 
     def on_chunk(self, chunk: ActionChunk, now: float) -> Outcome:
         """Takes over a policy's chunk in `POLICY`; drops an untimely one, holds on a broken one (see `chunk_check`)."""
@@ -150,6 +170,8 @@ class Gateway:
         self._teleop_target.clear()
         self._teleop = None
         self._unfollowed_stamp = None
+        self._frozen.clear()
+        self._drift.clear()
         self._engaged_at = now
         return self._enter(mode, f"{mode.value} engaged")
 
@@ -192,6 +214,7 @@ class Gateway:
             self._check_streams(now, now_ns)
         if self._mode is not Mode.IDLE:
             self._check_arm(now)
+            self._check_vendor()
         if self._mode is Mode.IDLE or self._released:
             return None
         source_stamp_ns, before = None, self._motion.setpoint
@@ -280,9 +303,8 @@ class Gateway:
                 f"{self._spec.joint_names[joint]} is {off[joint]:.2f} rad off its setpoint: "
                 "free the arm or check its driver, then reset"
             )
-        if not self._mode.is_active and (stale or off is not None) and self._motion.at_rest and not self._released:
-            self._released = True
-            self._reason += "; no longer commanding the arm, reset before engaging"
+        if not self._mode.is_active and (stale or off is not None) and self._motion.at_rest:
+            self._release()
 
     def _obstacle(self, mode: Mode, now: float) -> str | None:
         """Why the arm cannot be handed over now; None where it can."""
@@ -291,6 +313,9 @@ class Gateway:
         if self._mode is Mode.FAULT or self._released:
             return f"in {self._mode.value} ({self._reason}): reset first"
         arm, limits = self._arm, self._spec.limits
+        complaint = self._vendor.complaint
+        if complaint is not None:
+            return complaint.reason
         if arm.position is None or arm.velocity is None or arm.stale(now):
             return (
                 f"no joint state of {self._spec.name} within {self._config.joint_timeout_s} s: start the arm's driver"
@@ -313,6 +338,32 @@ class Gateway:
         if jumped is not None:
             return f"{jumped}, so that nobody knows where the arm is: check for a second driver on the graph"
         return None
+
+    def _distrust(self, complaint: str | None) -> Outcome:
+        """Holds a policy that there is a complaint about; an operator sees for himself."""
+        if complaint is None or self._mode is not Mode.POLICY:
+            return Outcome(True, "")
+        self.hold(complaint)
+        return Outcome(False, complaint)
+
+    def _check_vendor(self) -> None:
+        """Stops or holds where the arm's own controller does not obey; after a stop of its own our setpoint is void."""
+        complaint = self._vendor.complaint
+        if complaint is None:
+            return
+        if not complaint.fault:
+            self._hold_if_active(complaint.reason)
+            return
+        if self._mode is not Mode.FAULT:
+            self.stop(complaint.reason)
+        if self._motion.at_rest:
+            self._release()
+
+    def _release(self) -> None:
+        """Ceases to publish: where the arm is not as it was told, an old setpoint is worse than none."""
+        if not self._released:
+            self._released = True
+            self._reason += "; no longer commanding the arm, reset before engaging"
 
     def _hold_if_active(self, reason: str) -> None:
         if self._mode.is_active:

@@ -20,6 +20,7 @@ from spark_ros import topics
 from spark_ros.contracts import ActionChunk, SparkError
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode, Outcome
+from spark_ros.nodes import gateway_watches
 from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
 from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.messages import joints_from_message
@@ -38,7 +39,7 @@ from spark_ros.runtime.latency import LatencyTrace
 
 RIVAL_PERIOD_S = 0.5  # asking the graph who publishes takes less than a millisecond, but not nothing
 STOP_S = 2.0  # longest braking: 2.6 rad/s at a tenth of the FR3's acceleration
-_OFF = -1.0  # temporal_ensemble when there is none: a ROS parameter cannot be None
+_OFF = -1.0  # what there is none of: a ROS parameter cannot be None
 
 DEFAULTS = {
     "robot": ("fr3", "arm, by name or YAML path: limits, frames and the driver's topics"),
@@ -49,6 +50,7 @@ DEFAULTS = {
         )
         for field in fields(GatewayConfig)
     },
+    **gateway_watches.DEFAULTS,
 }
 
 
@@ -68,8 +70,9 @@ class GatewayNode(ManagedNode):
     def setup(self) -> None:
         """Make the core; every topic and service."""
         values = {field.name: self.params[_parameter(field.name)] for field in fields(GatewayConfig)}
-        if values["temporal_ensemble"] == _OFF:
-            values["temporal_ensemble"] = None
+        for field in fields(GatewayConfig):
+            if field.default is None and values[field.name] == _OFF:
+                values[field.name] = None
         self._config = GatewayConfig(**values)
         self._spec = load_robot(self.params["robot"])
         self._core = Gateway(self._spec, self._config)
@@ -85,6 +88,7 @@ class GatewayNode(ManagedNode):
         self.subscribe(JointTrajectory, topics.JOINT_CHUNK, self._on_joint_chunk, NEWEST)
         self.subscribe(Joy, topics.TELEOP_JOY, self._on_joy, SENSOR)
         self.subscribe(TwistStamped, topics.TELEOP_TWIST, self._on_twist, SENSOR)
+        gateway_watches.GatewayWatches(self, lambda: self._gateway)
         for name, action in (
             (topics.GATEWAY_ENGAGE_POLICY, lambda: self._engage(Mode.POLICY)),
             (topics.GATEWAY_ENGAGE_TELEOP, lambda: self._engage(Mode.TELEOP)),
@@ -110,7 +114,7 @@ class GatewayNode(ManagedNode):
             time.sleep(self._config.period_s)
         # An inactive gateway knows nothing of where the arm will be when it is activated again; a fault stays latched.
         fault = self._gateway.reason if self._gateway.mode is Mode.FAULT else None
-        self._core = Gateway(self._spec, self._config)
+        self._core = Gateway(self._spec, self._config, self._gateway.vendor)
         if fault is not None:
             self._core.stop(fault)
         self._announce()

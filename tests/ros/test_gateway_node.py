@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -11,12 +12,13 @@ import pytest
 from arm_for_tests import PerfectArm
 from geometry_msgs.msg import TwistStamped
 from graph_for_tests import GraphUnderTest, until
-from sensor_msgs.msg import JointState, Joy, TimeReference
+from sensor_msgs.msg import Image, JointState, Joy, TimeReference
 from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from spark_ros import topics
 from spark_ros.contracts import ActionChunk, ActionKind, TeleopInput
+from spark_ros.nodes.feature_contract import FeatureContract
 from spark_ros.nodes.motion_messages import message_from_chunk, messages_from_teleop
 from spark_ros.nodes.qos import LATCHED
 from spark_ros.nodes.stamps import stamp_ns
@@ -151,6 +153,28 @@ def test_gateway_holds_and_falls_silent_when_joint_states_stop(gateway: Observed
     count = len(gateway.arm.commands)
     time.sleep(0.3)
     assert len(gateway.arm.commands) == count
+
+
+def test_gateway_faults_when_the_arms_driver_gives_up(gateway: Observed) -> None:
+    status = gateway.graph.advertise(String, topics.ARM_STATUS, LATCHED)
+    Policy(gateway.graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), gateway.graph.logs()
+    status.publish(String(data=json.dumps({"ready": False, "reason": "protective stop"})))
+    assert gateway.comes_to_rest_in("fault"), gateway.graph.logs()
+    gateway.graph.complaint("gateway", "protective stop")
+
+
+def test_gateway_holds_when_a_camera_freezes(gateway: Observed) -> None:
+    contract = gateway.graph.advertise(String, topics.FEATURE_CONTRACT, LATCHED)
+    contract.publish(String(data=FeatureContract("bundle", "0" * 64, ("front",), 2, 3).to_json()))
+    features = gateway.graph.advertise(Image, topics.camera_features("front"))
+    frozen = Image(height=2, width=3, encoding="32FC1", step=12, data=bytes(24))
+    gateway.graph.client.create_timer(0.05, lambda: features.publish(frozen))
+    Policy(gateway.graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.comes_to_rest_in("hold"), gateway.graph.logs()
+    gateway.graph.complaint("gateway", "/perception/front/features is frozen")
 
 
 def test_gateway_follows_an_operator_only_while_the_deadman_is_held(gateway: Observed) -> None:

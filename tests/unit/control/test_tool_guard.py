@@ -1,4 +1,4 @@
-"""Nothing that a limiter is told moves the tool too fast or through a wall of its workspace, and it still gets there."""
+"""Nothing that a limiter is told moves the tool too fast or through a wall of its workspace; it still gets there."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_along_a_wall_the_tool_goes_on_smoothly(fr3, motion, kinematics, speed):
     def follow(step):
         time = step * PERIOD
         gone = 0.5 * speed * time**2 / RAMP_S if time < RAMP_S else speed * (time - RAMP_S / 2)
-        position = begin + [0, min(gone, end), -0.05]  # the table is in the way all the time
+        position = begin + np.array([0, min(gone, end), -0.05])  # the table is in the way all the time
         rate = np.array([0, speed * min(time / RAMP_S, 1.0) * (gone < end), -0.3, 0, 0, 0])
         motion.follow(Target(ActionKind.EE_POSE, np.append(position, tool.quaternion), rate, 0.04), PERIOD)
 
@@ -97,7 +97,7 @@ def test_along_a_wall_the_tool_goes_on_smoothly(fr3, motion, kinematics, speed):
 
 def test_a_tool_beyond_a_wall_comes_in_and_goes_no_further_out(fr3, kinematics):
     motion = Motion(fr3, GatewayConfig())
-    start = fr3.home + [0, 0, 0, 0, 0, 0, 0]
+    start = fr3.home.copy()
     start[0] = 1.6  # to the side
     motion.start(start, 0.04)
     tool = motion.tool
