@@ -41,6 +41,7 @@ def add_to(verbs: Verbs) -> None:
     add("--episodes", type=positive, default=20, help="(default: %(default)s)")
     add("--seed", type=natural, default=0, help="of the first scene; the next ones count up (default: %(default)s)")
     add("--task", default="lift", help="task of the simulated world (default: %(default)s)")
+    add("--shift", default="nominal", help="what differs from the scene of training, in process (default: %(default)s)")
     add("--through-ros", action="store_true", help="real nodes, real processes, real time")
     add("--composed", action="store_true", help="with --through-ros: perception, policy, gateway in one process")
     add("--delay-ms", type=float, help="in process: from a frame to its chunk, simulated (default: 60)")
@@ -81,13 +82,15 @@ def _run(options: argparse.Namespace) -> int:
     from spark_ros.evaluation.results import EpisodeLog
     from spark_ros.evaluation.seeds import evaluation_seeds
     from spark_ros.sim.registry import make_task
+    from spark_ros.sim.shifts import make_shift
 
+    shift = make_shift(options.shift)
     seeds = evaluation_seeds(options.seed, options.episodes)
     max_duration_s = make_task(options.task).max_duration_s
     plan = (_through_ros if options.through_ros else _in_process)(options, seeds)
     mode = "through ROS" if options.through_ros else "in process"
     folder = Path(options.out)
-    same = {name: getattr(options, name) for name in ("seed", "episodes", "task", "videos")}
+    same = {name: getattr(options, name) for name in ("seed", "episodes", "task", "shift", "videos")}
     with EpisodeLog(folder, {"pilot": plan.pilot, "mode": mode, **same, **plan.settings}) as log:
         results = plan.run(log)
         evaluation = Evaluation(
@@ -101,14 +104,14 @@ def _run(options: argparse.Namespace) -> int:
             max_duration_s,
             describe_environment(options.through_ros),
             _command(options),
-            {"scenes": f"seeds {seeds[0]} to {seeds[-1]}", **plan.settings},
+            {"scenes": f"seeds {seeds[0]} to {seeds[-1]}", "shift": f"{shift.name}: {shift.text}", **plan.settings},
         )
         report = write_report(folder, evaluation, results)
         log.finish()
     _print_summary(report, folder / HTML_FILE)
     if options.json:
         keys = ("success_rate", "wilson95", "episodes", "latency_ms", "latency_of", "loop", "mode", "pilot")
-        print(json.dumps({key: report[key] for key in keys}))
+        print(json.dumps({**{key: report[key] for key in keys}, "task": options.task, "shift": options.shift}))
     return 0
 
 
@@ -136,7 +139,9 @@ def _in_process(options: argparse.Namespace, seeds: Sequence[int]) -> _Plan:
         pilot.rate_hz,
         lockstep.LATENCY_OF,
         {"simulated delay": f"{1e3 * delay_s:g} ms from the capture of a frame until its chunk is there"},
-        lambda log: lockstep.evaluate(pilot, seeds, log, options.task, delay_s, IMAGE_SIZE, _videos(options)),
+        lambda log: lockstep.evaluate(
+            pilot, seeds, log, options.task, delay_s, IMAGE_SIZE, _videos(options), shift=options.shift
+        ),
     )
 
 
@@ -149,6 +154,8 @@ def _through_ros(options: argparse.Namespace, seeds: Sequence[int]) -> _Plan:
 
     if options.run_dir is not None or options.delay_ms is not None:
         raise SparkError("--run and --delay-ms are for evaluations in process: leave out --through-ros")
+    if options.shift != "nominal":
+        raise SparkError(f"--shift {options.shift} is for evaluations in process: leave out --through-ros")
     bundle = load_bundle(bundle_directory(options.bundle or DEFAULT_BUNDLE))
     manifest = bundle.manifest
     arguments = {"composed": "true" if options.composed else "false"}
@@ -181,6 +188,7 @@ def _command(options: argparse.Namespace) -> str:
     else:
         words.append(f"--bundle {options.bundle or DEFAULT_BUNDLE}")
     words.append(f"--task {options.task} --episodes {options.episodes} --seed {options.seed}")
+    words += [] if options.shift == "nominal" else [f"--shift {options.shift}"]
     words += [f"--{flag.replace('_', '-')}" for flag in ("through_ros", "composed", "videos") if getattr(options, flag)]
     words += [] if options.delay_ms is None else [f"--delay-ms {options.delay_ms:g}"]
     return " ".join(words)

@@ -37,6 +37,7 @@ def evaluate(
     image_size: int = 128,
     videos: Path | None = None,
     progress: bool = True,
+    shift: str = "nominal",
 ) -> list[EpisodeResult]:
     """Runs the episodes that `log` does not hold yet.
 
@@ -49,14 +50,15 @@ def evaluate(
         image_size: Of the cameras, pixels.
         videos: Folder for one video per episode; None for no videos.
         progress: Whether to show a progress bar.
+        shift: Domain shift of the worlds, a name in `sim.shifts.SHIFTS`.
 
     Returns:
         The results of all seeds, in their order.
 
     Raises:
-        SparkError: No graphics libraries, an unknown task, a camera that the world lacks, a full disk.
+        SparkError: No graphics libraries, an unknown task or shift, a camera that the world lacks, a full disk.
     """
-    world = World(task, pilot.robot.name, pilot.cameras, image_size)
+    world = World(task, pilot.robot.name, pilot.cameras, image_size, shift=shift)
     try:
         cell = Cell(world)
         missing = [seed for seed in seeds if seed not in log.results]

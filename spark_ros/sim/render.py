@@ -19,6 +19,7 @@ import numpy as np
 
 from spark_ros.contracts import FloatArray, ImageArray, SparkError
 from spark_ros.sim.engine import mujoco
+from spark_ros.sim.look import Look
 
 OVERSAMPLING = 2  # pixels are the mean of 2 x 2: at 128 pixels a cube 60 cm away is otherwise a flickering handful
 SHADOW_SIZE = 2048  # pixels of the shadow map, where shadows are wanted
@@ -36,10 +37,12 @@ class Snapshot:
     Attributes:
         qpos: (nq,) MuJoCo's generalised positions.
         time_s: Simulated time since the reset.
+        look: How the episode differs from the model that the renderer was made with; None if it does not.
     """
 
     qpos: FloatArray
     time_s: float
+    look: Look | None = None
 
 
 class Renderer:
@@ -63,6 +66,7 @@ class Renderer:
         self._rect = mujoco.MjrRect(0, 0, OVERSAMPLING * self._size, OVERSAMPLING * self._size)
         self._thread: int | None = None
         self._gl: Any = None
+        self._look: Look | None = None
 
     def render(self, snapshot: Snapshot, camera: str) -> ImageArray:
         """(H, W, 3) RGB.
@@ -73,6 +77,7 @@ class Renderer:
         if camera not in self._cameras:
             raise SparkError(f"unknown camera '{camera}': this world has {', '.join(self._cameras)}")
         self._open()
+        self._put_on(snapshot.look)
         model, data = self._model, self._data
         data.qpos[:] = snapshot.qpos
         mujoco.mj_kinematics(model, data)
@@ -85,8 +90,11 @@ class Renderer:
         pixels = np.empty((self._rect.height, self._rect.width, 3), np.uint8)
         mujoco.mjr_readPixels(pixels, None, self._rect, self._context)
         size = (self._size, self._size)
-        image = cv2.resize(pixels[::-1], size, interpolation=cv2.INTER_AREA)  # OpenGL counts rows from the bottom
-        return np.asarray(image, np.uint8)
+        # OpenGL counts rows from the bottom.
+        image = np.asarray(cv2.resize(pixels[::-1], size, interpolation=cv2.INTER_AREA), np.uint8)
+        if snapshot.look is not None and snapshot.look.lens is not None:
+            image = snapshot.look.lens.expose(image, snapshot.time_s, self._cameras[camera])
+        return image
 
     def close(self) -> None:
         """Frees the graphics; only from the thread that rendered. Harmless if nothing was ever drawn."""
@@ -103,6 +111,14 @@ class Renderer:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _put_on(self, look: Look | None) -> None:
+        if look is None or look is self._look:
+            return
+        self._gl.make_current()
+        for texture in look.apply(self._model):
+            mujoco.mjr_uploadTexture(self._model, self._context, texture)
+        self._look = look
 
     def _open(self) -> None:
         if self._thread not in (None, threading.get_ident()):

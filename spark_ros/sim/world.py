@@ -7,6 +7,7 @@ under its own lock and hands it to a `render.Renderer` that lives in the drawing
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,9 +17,11 @@ from spark_ros.contracts import FloatArray, ImageArray, JointState, SparkError
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import RobotSpec, load_robot
 from spark_ros.sim.engine import mujoco
+from spark_ros.sim.look import Look
 from spark_ros.sim.registry import make_arm, make_task
 from spark_ros.sim.render import Renderer, Snapshot
 from spark_ros.sim.scene import SceneParameters, add_scene
+from spark_ros.sim.shifts import Stage, make_shift
 
 TIMESTEP_S = 0.002
 CHECK_STEPS = 5  # the success rule is looked at every 10 ms of simulated time, however long the caller's steps are
@@ -33,7 +36,8 @@ class World:
         spec: The robot; J is its number of arm joints.
         task: The task: its `instruction`, `max_duration_s`, success rule.
         scene: Every number of the scene's look.
-        model: The compiled MuJoCo model, shared with renderers: read only.
+        shift: How every episode differs from that look, or from the task's sizes, by a draw of its own.
+        model: The MuJoCo model, shared with renderers: read only. Under a shift it is changed by every reset.
         image_size: Height and width of images, pixels.
         camera_names: The cameras that can be rendered.
         seed: Of the present episode.
@@ -47,6 +51,7 @@ class World:
         image_size: int = 128,
         render: bool = True,
         scene: SceneParameters | None = None,
+        shift: str = "nominal",
     ) -> None:
         """Builds the world; nothing is drawn, and no graphics library is needed, before the first `render`.
 
@@ -57,6 +62,7 @@ class World:
             image_size: Height and width of images, pixels.
             render: False refuses `render`, for work that must stay free of graphics.
             scene: Another look; the standard one by default.
+            shift: Name in `shifts.SHIFTS`.
 
         Raises:
             SparkError: Something of this name does not exist, or the image size makes no sense.
@@ -66,6 +72,7 @@ class World:
         self.spec: RobotSpec = load_robot(robot)
         self.task = make_task(task)
         self.scene = scene or SceneParameters()
+        self.shift = make_shift(shift)
         self.camera_names: tuple[str, ...] = DEFAULT_CAMERAS if cameras is None else tuple(cameras)
         for name in self.camera_names:
             self._check_camera(name, tuple(self.scene.cameras))
@@ -74,6 +81,8 @@ class World:
         arm = make_arm(robot)
         add_scene(arm, self.scene)
         self.task.add_objects(arm)
+        if self.shift.add is not None:
+            self.shift.add(arm.mjcf)
         self.model: mujoco.MjModel = _compile(arm.mjcf)
         self._data = mujoco.MjData(self.model)
         self.task.bind(self.model, arm)
@@ -84,6 +93,8 @@ class World:
         self._velocities = np.array([int(self.model.joint(name).dofadr[0]) for name in self._names])
         self._controls = np.array([self.model.actuator(name).id for name in self._names])
         self._renderer = Renderer(self.model, image_size) if render else None
+        self._look: Look | None = None
+        self._nominal = copy.copy(self.model)
         self.reset(0)
 
     @property
@@ -99,6 +110,7 @@ class World:
         """
         if seed < 0:
             raise SparkError(f"seed is {seed}: give a non-negative integer")
+        self._draw_look(seed)
         rng = np.random.default_rng(seed)
         mujoco.mj_resetData(self.model, self._data)
         self.task.place_objects(self._data, rng)
@@ -154,7 +166,7 @@ class World:
 
     def snapshot(self) -> Snapshot:
         """A copy of what a renderer needs."""
-        return Snapshot(self._data.qpos.copy(), self.time_s)
+        return Snapshot(self._data.qpos.copy(), self.time_s, self._look)
 
     def render(self, camera: str) -> ImageArray:
         """(H, W, 3) RGB as seen now; always from the thread that rendered first.
@@ -178,10 +190,16 @@ class World:
         if self._renderer is not None:
             self._renderer.close()
 
+    def _draw_look(self, seed: int) -> None:
+        self.task.place_objects(self._data, np.random.default_rng(seed))  # the draw may depend on where they lie
+        stage = Stage(self._nominal, self.task.object_name, self.task.occupied(self._data))
+        self._look = self.shift.look(stage, seed)
+        if self._look is not None:
+            self._look.apply(self.model)
+
     def _controls_for(self, q: FloatArray, gripper_width: float) -> FloatArray:
         limits, gripper = self.spec.limits, self.spec.gripper
-        finger = float(np.clip(gripper_width, 0.0, gripper.max_width)) / len(gripper.joint_names)
-        fingers = np.full(len(gripper.joint_names), finger)
+        fingers = gripper.joint_positions(float(np.clip(gripper_width, 0.0, gripper.max_width)))
         return np.concatenate([np.clip(q, limits.position_lower, limits.position_upper), fingers])
 
     def _check_success(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,15 @@ START_YAW = 0.2  # rad, either way
 START_TILT = 0.05  # rad, either way, about each horizontal axis
 
 
+@dataclass(frozen=True)
+class Area:
+    """A circle on the table, m, base frame, that the task needs for itself."""
+
+    x: float
+    y: float
+    radius: float
+
+
 class Task(ABC):
     """One task in one world; holds no state of the episode.
 
@@ -26,12 +36,14 @@ class Task(ABC):
         instruction: What to tell an operator or a language-conditioned policy.
         max_duration_s: An episode without success is over after this time.
         success_hold_s: How long `is_done` must hold without a break.
+        object_name: The geom, a box alone in its body, and the texture of the main object: what shifts vary.
     """
 
     name: str
     instruction: str
     max_duration_s: float
     success_hold_s: float
+    object_name: str
 
     @abstractmethod
     def add_objects(self, arm: ArmModel) -> None:
@@ -43,7 +55,11 @@ class Task(ABC):
 
     @abstractmethod
     def place_objects(self, data: mujoco.MjData, rng: np.random.Generator) -> None:
-        """Puts the objects at random poses."""
+        """Puts the objects at random poses; their sizes are those of the bound model now."""
+
+    @abstractmethod
+    def occupied(self, data: mujoco.MjData) -> list[Area]:
+        """Where the objects lie that `place_objects` has just put there."""
 
     @abstractmethod
     def is_done(self, data: mujoco.MjData) -> bool:

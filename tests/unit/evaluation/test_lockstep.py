@@ -66,7 +66,7 @@ def test_an_episode_is_over_when_its_time_is_up(cell, small_world, monkeypatch):
 
 
 def test_only_the_missing_episodes_are_run(small_world, tmp_path, monkeypatch):
-    monkeypatch.setattr(lockstep, "World", lambda *_: small_world)
+    monkeypatch.setattr(lockstep, "World", lambda *_, **__: small_world)
     monkeypatch.setattr(small_world, "close", lambda: None)
     monkeypatch.setattr(small_world.task, "max_duration_s", 0.5)
     run: list[int] = []

@@ -33,7 +33,7 @@ def cube_pixels(image: np.ndarray) -> np.ndarray:
 
 
 def place_cube(world: World, x: float, y: float, yaw: float) -> None:
-    address = world.task._address
+    address = world.task._cube._address
     world._data.qpos[address : address + 2] = [x, y]
     world._data.qpos[address + 3 : address + 7] = [np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
 

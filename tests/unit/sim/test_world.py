@@ -112,7 +112,7 @@ def test_time_that_fills_no_whole_step_is_carried_over(world: World) -> None:
 def test_a_cube_in_the_air_that_nobody_holds_is_no_success(world: World) -> None:
     world.reset(0)
     for _ in range(50):
-        address = world.task._address
+        address = world.task._cube._address
         world._data.qpos[address + 2] = 0.3
         world._data.qvel[:] = 0.0
         world.step(0.01)
