@@ -36,19 +36,18 @@ def draw_pictures(model: SparkModel, clips: Sequence[Clip], folder: Path) -> lis
         folder: Where to; made if need be, pictures of these names are replaced.
 
     Returns:
-        ``patch_pca.png``, ``prediction.png`` (left out where no decoder was trained) and ``attention.png``.
+        ``patch_pca.png``, ``prediction.png`` (left out where no decoder was trained) and ``attention.png``; nothing if
+        no clip lasts long enough to have a later frame.
 
     Raises:
-        SparkError: No clip has frames enough, a frame cannot be read, or a picture cannot be written.
+        SparkError: A frame cannot be read, or a picture cannot be written.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     found = _several(collect(clips, model.options.image_size, OPTIONS))
     if not found:
-        raise SparkError(
-            f"no clip to draw pictures of: none of {len(clips)} lasts {(LATER_STEPS + 1) * OPTIONS.step_s:.1f} s"
-        )
+        return []
     now, later = (np.stack(images) for images in zip(*(_most_motion(clip) for clip in found), strict=True))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,13 +128,8 @@ def _draw_prediction(model: SparkModel, now: ImageArray, later: ImageArray, path
         means = [float(values[~visible].mean()) for values in (error, unchanged)]
         title += f": error on hidden patches {means[0]:.2f}, of saying 'nothing moves' {means[1]:.2f}"
     if prediction.pixels is not None:
-        columns.append(
-            (
-                "predicted pixels\n(a patch's mean and\ncontrast are given)",
-                _pixels(prediction.pixels.float().cpu(), later, size),
-                {},
-            )
-        )
+        pixels = _pixels(prediction.pixels.float().cpu(), later, size)
+        columns.append(("predicted pixels\n(a patch's mean and\ncontrast are given)", pixels, {}))
     figure, axes = _sheet(count, [name for name, _, _ in columns], title)
     for row in range(count):
         for column, (_, pictures, how) in enumerate(columns):
