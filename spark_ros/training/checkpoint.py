@@ -104,8 +104,9 @@ def load_checkpoint(
     for key in ("step", "exp_avg", "exp_avg_sq"):
         for name, tensor in _under(tensors, f"optimiser/{key}").items():
             parameter = model.get_parameter(name)
-            # AdamW keeps its count of steps on the CPU, wherever the parameters are.
-            optimiser.state[parameter][key] = tensor if key == "step" else tensor.to(parameter.device)
+            # AdamW keeps its count of steps on the CPU, wherever the parameters are, unless it is fused.
+            stays = key == "step" and not optimiser.defaults.get("fused")
+            optimiser.state[parameter][key] = tensor if stays else tensor.to(parameter.device)
     return progress
 
 

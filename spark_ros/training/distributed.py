@@ -93,3 +93,9 @@ def open_world(device: str) -> Iterator[World]:
         yield World(distributed.get_rank(), size, device)
     finally:
         distributed.destroy_process_group()
+
+
+def synchronise(device: str) -> None:
+    """Wait until everything asked of the device is computed."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)

@@ -31,7 +31,7 @@ class MetricsFile:
             writer.writerows(rows)
         os.replace(temporary, self._path)
 
-    def append(self, row: Mapping[str, float | int]) -> None:
+    def append(self, row: Mapping[str, float | int | str]) -> None:
         """Add one row."""
         with self._path.open("a", newline="") as file:
             csv.DictWriter(file, self._columns).writerow(row)

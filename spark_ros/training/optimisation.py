@@ -60,7 +60,8 @@ def learning_rate(options: OptimisationOptions, step: int, done: float) -> float
 def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
     """Exponential moving average of the parameters; it forgets the first steps faster than `decay` says."""
     decay = min(decay, (1.0 + step) / (10.0 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1.0 - decay)
+    pairs = [(a, b) for a, b in zip(average.parameters(), model.parameters(), strict=True) if b.requires_grad]
+    torch._foreach_lerp_([held for held, _ in pairs], [running.detach() for _, running in pairs], 1.0 - decay)
     for held, running in zip(average.buffers(), model.buffers(), strict=True):
         held.copy_(running)  # statistics of batch norm are averages already
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from spark_ros.contracts import SparkError
 from spark_ros.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from spark_ros.training.distributed import World
+from spark_ros.training.distributed import World, synchronise
 from spark_ros.training.interrupt import Interrupted
 from spark_ros.training.optimisation import OptimisationOptions, learning_rate, step_seed, update_average
 from spark_ros.training.run_directory import RunDirectory
@@ -42,6 +42,21 @@ class StepLosses:
     total: Tensor
     samples: Tensor
     terms: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Where the time of a step went, seconds.
+
+    Attributes:
+        wait_s: Waiting for the batch.
+        compute_s: Forward and backward.
+        total_s: All of it, the optimiser and the averaging included.
+    """
+
+    wait_s: float
+    compute_s: float
+    total_s: float
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,7 @@ class Trainer(ABC, Generic[Batch, Model]):
         model: As given.
         average: Its averaged weights, in evaluation mode.
         progress: Where the run is.
+        times: Of the steps since the last validation.
     """
 
     def __init__(
@@ -95,6 +111,7 @@ class Trainer(ABC, Generic[Batch, Model]):
             self.progress = load_checkpoint(last, model, self.average, optimiser)
         self._clock_zero = schedule.started - self.progress.seconds
         self._done = 0.0
+        self.times: list[StepTime] = []
 
     @abstractmethod
     def batches(self, first: int, end: int) -> Iterable[Batch]:
@@ -134,14 +151,21 @@ class Trainer(ABC, Generic[Batch, Model]):
         if progress.finished:
             if world.first:
                 tqdm.write(f"{self._run.path} is finished after {progress.step} steps: nothing to do")
+                if not self.complete:
+                    self.finish()
             return
         (self._done,) = world.largest([self._done_part()])
         bar = tqdm(
             total=options.max_steps, initial=progress.step, desc="training", unit="step", disable=not world.first
         )
         with bar:
-            for batch in self.batches(progress.step, options.max_steps):
-                self._step(batch)
+            batches = iter(self.batches(progress.step, options.max_steps))
+            while progress.step < options.max_steps:
+                begin = time.perf_counter()
+                batch = next(batches)
+                waited = time.perf_counter()
+                computed_s = self._step(batch)
+                self.times.append(StepTime(waited - begin, computed_s, time.perf_counter() - begin))
                 self._done, stopped = world.largest([self._done_part(), float(stop())])
                 finished = self._done >= 1.0
                 if progress.step % self._schedule.evaluate_every == 0 or finished:
@@ -150,6 +174,7 @@ class Trainer(ABC, Generic[Batch, Model]):
                         bar.set_postfix_str(self.evaluate(finished))
                     else:
                         progress.begin_row()
+                    self.times.clear()
                 bar.update()
                 if finished:
                     break
@@ -162,6 +187,11 @@ class Trainer(ABC, Generic[Batch, Model]):
         if world.first:
             self.finish()
         world.wait()
+
+    @property
+    def complete(self) -> bool:
+        """Whether `finish` was reached before."""
+        return self._run.curves.exists()
 
     @property
     def minutes(self) -> float:
@@ -192,17 +222,20 @@ class Trainer(ABC, Generic[Batch, Model]):
             parts.append(self.minutes / self._options.max_minutes)
         return max(parts)
 
-    def _step(self, batch: Batch) -> None:
-        """One optimiser step; the counters of `Progress` move with it."""
+    def _step(self, batch: Batch) -> float:
+        """One optimiser step; the counters of `Progress` move with it. Seconds in forward and backward."""
         progress, options = self.progress, self._options
         torch.manual_seed(step_seed(self._schedule.seed, progress.step))
         rate = learning_rate(options, progress.step, self._done)
         for group in self._optimiser.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         self.model.train()
-        losses = self.losses(batch)
         self._optimiser.zero_grad()
+        begin = time.perf_counter()
+        losses = self.losses(batch)
         losses.total.backward()
+        synchronise(self._world.device)
+        computed_s = time.perf_counter() - begin
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.gradient_clip)
         total, *terms = self._world.mean([losses.total.item(), *(term.item() for term in losses.terms.values())])
         if not (math.isfinite(total) and torch.isfinite(norm)):
@@ -210,6 +243,7 @@ class Trainer(ABC, Generic[Batch, Model]):
         self._optimiser.step()
         update_average(self.average, self.model, options.ema_decay, progress.step)
         progress.count(total, dict(zip(losses.terms, terms, strict=True)))
+        return computed_s
 
     def _not_finite(self, batch: Batch, losses: StepLosses) -> str:
         bad = ~torch.isfinite(losses.samples.detach()).cpu()
