@@ -78,6 +78,10 @@ class Fr3Shift(Suite):
         """See `Suite.prepare`; the nominal scene's, recorded in process."""
         Fr3Data(self._work, task).prepare(demos + self._held_out)
 
+    def video_folders(self) -> list[Path]:
+        """See `Suite.video_folders`: the demonstrations themselves, both cameras."""
+        return [Fr3Data(self._work, task).demos for task in self.tasks]
+
     def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:
         """See `Suite.run`."""
         begin = time.monotonic()

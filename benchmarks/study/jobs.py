@@ -75,10 +75,9 @@ def needs(job: Job, suites: Mapping[str, Suite], settings: Settings) -> list[Job
     if isinstance(job, DataJob):
         return []
     if isinstance(job, EncoderJob):
-        from benchmarks.study.post_training import videos
-
-        suite = suites[_video_suite(job.encoder)]
-        return [DataJob(suite.name, task, demos) for task, demos in videos(suite) if not suite.prepared(task, demos)]
+        video = _video_of(job.encoder, suites)
+        most = max(video.demos)
+        return [DataJob(video.name, task, most) for task in video.tasks if not video.prepared(task, most)]
     wanted: list[Job] = []
     suite, arm = suites[job.cell.suite], find_arm(job.cell.arm)
     if not suite.prepared(job.cell.task, job.cell.demos):
@@ -104,12 +103,12 @@ def perform(job: Job, suites: Mapping[str, Suite], settings: Settings) -> Any:
         from benchmarks.study.post_training import post_train
 
         arm = next(arm for arm in ARMS.values() if arm.encoder == job.encoder)
-        return post_train(arm, suites[_video_suite(job.encoder)], settings)
+        return post_train(arm, _video_of(job.encoder, suites), settings)
     return suites[job.cell.suite].run(job.cell, find_arm(job.cell.arm), job.shifts)
 
 
-def _video_suite(encoder: str) -> str:
+def _video_of(encoder: str, suites: Mapping[str, Suite]) -> Suite:
     video = encoder.rpartition("@")[2]
-    if video not in VIDEOS:
+    if DOMAIN.get(video) not in suites:
         raise SparkError(f"encoder {encoder!r} names no video: expected <arm>@ one of {', '.join(VIDEOS)}")
-    return DOMAIN[video]
+    return suites[DOMAIN[video]]

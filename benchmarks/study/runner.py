@@ -96,7 +96,11 @@ class Runner:
         for job in pending:
             if job in running or job in self._failed:
                 continue
-            wanted = needs(job, self._suites, self._settings)
+            try:
+                wanted = needs(job, self._suites, self._settings)
+            except SparkError as error:
+                self._fail(job, str(error))
+                continue
             if any(need in self._failed for need in wanted):
                 continue
             if not wanted:
@@ -110,9 +114,7 @@ class Runner:
         assert job is not None
         kind, answer = worker.finish()
         if kind == "failed":
-            self._failed.add(job)
-            self._say(f"failed: {job}: {answer}")
-            return
+            return self._fail(job, answer)
         if isinstance(job, CellJob):
             self._keep(job, seconds, *answer)
             pending.remove(job)
@@ -120,6 +122,10 @@ class Runner:
             self._say(f"[{total - len(pending)}/{total}] {job.cell}: {tally} ({seconds:.0f} s)")
         else:
             self._say(f"done: {job} ({seconds:.0f} s)")
+
+    def _fail(self, job: Job, reason: str) -> None:
+        self._failed.add(job)
+        self._say(f"failed: {job}: {reason}")
 
     def _keep(self, job: CellJob, seconds: float, found: dict[str, list[bool]], extra: dict[str, Any]) -> None:
         cell = job.cell

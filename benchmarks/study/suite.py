@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.study.arms import Arm
@@ -44,6 +45,10 @@ class Suite(ABC):
         Raises:
             SparkError: They cannot be made.
         """
+
+    @abstractmethod
+    def video_folders(self) -> list[Path]:
+        """Where the video of all its prepared tasks lies, for post-training."""
 
     @abstractmethod
     def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:

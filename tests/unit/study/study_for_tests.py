@@ -38,6 +38,9 @@ class ToySuite(Suite):
         self._log(f"prepare {task}")
         (self._work / f"{task}{demos}").touch()
 
+    def video_folders(self) -> list[Path]:
+        return []
+
     def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:
         if cell.task == "push" and (self._work / "broken").exists():
             raise SparkError("the cube fell off the table")
