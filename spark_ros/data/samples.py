@@ -158,7 +158,7 @@ def _labels(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     spec = proprioception.spec
     setpoint_q = episode.setpoints.columns(spec.joint_names)
-    setpoint_width = episode.setpoints.columns(spec.gripper.joint_names).sum(axis=1)
+    setpoint_width = spec.gripper.widths(episode.setpoints.columns(spec.gripper.joint_names))
     excluded = episode.teleop.excluded_spans() if episode.teleop is not None else np.zeros((0, 2), np.int64)
     labels = [
         codec.encode(

@@ -191,10 +191,9 @@ class _Tape:
     def command(self, command: Command, stamp_ns: int) -> None:
         """What the gateway commands, and what the arm's driver gets of it."""
         spec = self._world.spec
-        fingers = spec.gripper.joint_names
-        self._write(topics.GATEWAY_SETPOINT, encode_setpoint(command, fingers, stamp_ns), stamp_ns)
+        self._write(topics.GATEWAY_SETPOINT, encode_setpoint(command, spec.gripper, stamp_ns), stamp_ns)
         self._write(spec.vendor.arm_command_topic, _encode_floats(command.position), stamp_ns)
-        finger = np.array([command.gripper_width / len(fingers)])
+        finger = spec.gripper.joint_positions(command.gripper_width)[:1]
         self._write(spec.vendor.gripper_command_topic, _encode_floats(finger), stamp_ns)
 
     def teleop(self, teleop: TeleopInput) -> None:

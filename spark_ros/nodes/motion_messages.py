@@ -24,13 +24,13 @@ from spark_ros.robots.spec import RobotSpec
 
 
 def setpoint_message(command: Command, spec: RobotSpec, stamp: int) -> JointStateMsg:
-    """What was commanded at `stamp` ns, by joint name; the fingers share the width, as `/joint_states` reports them."""
-    fingers = spec.gripper.joint_names
+    """What was commanded at `stamp` ns, by joint name; the gripper's joints stand where the opening puts them."""
+    gripper = spec.gripper
     return message_from_joints(
         JointState(
-            (*command.joint_names, *fingers),
-            np.concatenate([command.position, np.full(len(fingers), command.gripper_width / len(fingers))]),
-            np.concatenate([command.velocity, np.zeros(len(fingers))]),
+            (*command.joint_names, *gripper.joint_names),
+            np.concatenate([command.position, gripper.joint_positions(command.gripper_width)]),
+            np.concatenate([command.velocity, np.zeros(len(gripper.joint_names))]),
             stamp,
         )
     )
@@ -52,7 +52,7 @@ def message_from_chunk(chunk: ActionChunk, spec: RobotSpec) -> MultiDOFJointTraj
     """An action chunk as the trajectory message of its kind, stamped with the observation's time.
 
     EE_POSE: joint_names are [ee_frame, first finger joint]; transforms[0] is the tool's pose in the base frame,
-    transforms[1].translation.x the gripper width. JOINT_POSITION: arm joints, then finger joints that share the width.
+    transforms[1].translation.x the gripper width. JOINT_POSITION: arm joints, then the gripper's.
     """
     stamped = header(chunk.stamp_ns, spec.base_frame)
     fingers = spec.gripper.joint_names
@@ -74,7 +74,7 @@ def message_from_chunk(chunk: ActionChunk, spec: RobotSpec) -> MultiDOFJointTraj
         joint_names=[*chunk.joint_names, *fingers],
         points=[
             JointTrajectoryPoint(
-                positions=[*map(float, q), *[float(width) / len(fingers)] * len(fingers)],
+                positions=[*map(float, q), *spec.gripper.joint_positions(float(width)).tolist()],
                 time_from_start=duration_message((i + 1) * chunk.dt_s),
             )
             for i, (q, width) in enumerate(steps)
@@ -117,7 +117,7 @@ def chunk_from_joint_message(message: JointTrajectory, spec: RobotSpec) -> Actio
     dt_s = even_step_s([point.time_from_start for point in message.points])
     positions = np.array([point.positions for point in message.points], np.float64)
     arm = positions[:, [names.index(name) for name in spec.joint_names]]
-    width = positions[:, [names.index(name) for name in fingers]].sum(axis=1)
+    width = spec.gripper.widths(positions[:, [names.index(name) for name in fingers]])
     stamp = stamp_ns(message.header.stamp)
     return ActionChunk(ActionKind.JOINT_POSITION, arm, width, tuple(spec.joint_names), dt_s, stamp)
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from spark_ros.contracts import FloatArray, JointState, SparkError
+from spark_ros.contracts import FloatArray, SparkError
+from spark_ros.robots.gripper import GripperSpec, gripper_from
+from spark_ros.robots.vendor import VendorTopics, vendor_from
 
 
 @dataclass(frozen=True)
@@ -81,42 +83,6 @@ class JointLimits:
             return -self.velocity, self.velocity
         lowest, highest = self.taper.bounds(position)
         return np.maximum(lowest, -self.velocity), np.minimum(highest, self.velocity)
-
-
-@dataclass(frozen=True)
-class GripperSpec:
-    """A parallel gripper whose opening is the sum of its finger joints.
-
-    Attributes:
-        joint_names: The fingers, as `/joint_states` names them.
-        max_width: Largest opening, m.
-        max_speed: Fastest change of the opening, m/s.
-    """
-
-    joint_names: tuple[str, ...]
-    max_width: float
-    max_speed: float
-
-    def width(self, joints: JointState) -> float:
-        """Opening between the fingers in m.
-
-        Raises:
-            SparkError: A finger joint is missing.
-        """
-        return float(joints.select(self.joint_names).position.sum())
-
-
-@dataclass(frozen=True)
-class VendorTopics:
-    """Where the arm's driver listens; both carry `std_msgs/Float64MultiArray`.
-
-    Attributes:
-        arm_command_topic: Joint positions in the order of `RobotSpec.joint_names`, rad.
-        gripper_command_topic: Position of one finger joint (half the opening), m.
-    """
-
-    arm_command_topic: str
-    gripper_command_topic: str
 
 
 @dataclass(frozen=True)
@@ -208,7 +174,6 @@ def _known() -> str:
 def _parse(doc: Mapping[str, Any]) -> RobotSpec:
     joints = doc["joints"]
     size = len(joints)
-    gripper, vendor = doc["gripper"], doc["vendor"]
     return RobotSpec(
         name=str(doc["name"]),
         base_frame=str(doc["base_frame"]),
@@ -221,12 +186,8 @@ def _parse(doc: Mapping[str, Any]) -> RobotSpec:
         workspace=Workspace(_vector(doc["workspace"], "lower", 3), _vector(doc["workspace"], "upper", 3)),
         ee_max_linear_speed=float(doc["ee_max_linear_speed"]),
         ee_max_angular_speed=float(doc["ee_max_angular_speed"]),
-        gripper=GripperSpec(
-            joint_names=tuple(str(name) for name in gripper["joint_names"]),
-            max_width=float(gripper["max_width"]),
-            max_speed=float(gripper["max_speed"]),
-        ),
-        vendor=VendorTopics(str(vendor["arm_command_topic"]), str(vendor["gripper_command_topic"])),
+        gripper=gripper_from(doc["gripper"]),
+        vendor=vendor_from(doc["vendor"]),
     )
 
 

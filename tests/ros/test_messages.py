@@ -149,7 +149,7 @@ def test_the_bytes_are_those_that_programs_without_rclpy_write() -> None:
         (messages.message_from_joints(state), encode_joints(state)),
         (
             motion_messages.setpoint_message(command, SPEC, STAMP),
-            encode_setpoint(command, SPEC.gripper.joint_names, STAMP),
+            encode_setpoint(command, SPEC.gripper, STAMP),
         ),
         (twist, encode_twist(teleop, SPEC.base_frame)),
         (joy, encode_joy(teleop, SPEC.gripper.max_width)),

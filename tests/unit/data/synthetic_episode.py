@@ -53,7 +53,7 @@ class Script:
             state = JointState(names, np.concatenate([self.measured(t), fingers]), np.full(9, 0.05), stamp)
             out.append((stamp, topics.JOINT_STATES, encode_joints(state)))
             command = Command(spec.joint_names, self.q(t), np.zeros(7), self.width(t), None)
-            setpoint = encode_setpoint(command, spec.gripper.joint_names, stamp)
+            setpoint = encode_setpoint(command, spec.gripper, stamp)
             out.append((stamp, topics.GATEWAY_SETPOINT, setpoint))
             if i % 5 == 0:
                 imitate = not self.excluded[0] <= t < self.excluded[1]

@@ -29,9 +29,7 @@ def write_demos(path: Path, episodes: int, duration_s: float = 2.0, task: str = 
                 q = spec.home.copy()
                 q[0] += target * min(1.0, i / 75)
                 state = JointState(names, np.concatenate([q, [0.04, 0.04]]), np.zeros(9), stamp)
-                setpoint = encode_setpoint(
-                    Command(spec.joint_names, q, np.zeros(7), 0.08, None), spec.gripper.joint_names, stamp
-                )
+                setpoint = encode_setpoint(Command(spec.joint_names, q, np.zeros(7), 0.08, None), spec.gripper, stamp)
                 writer.write(topics.JOINT_STATES, *encode_joints(state), stamp, stamp)
                 writer.write(topics.GATEWAY_SETPOINT, *setpoint, stamp, stamp)
                 if i % 5 == 0:
