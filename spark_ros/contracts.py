@@ -122,6 +122,29 @@ class ActionKind(str, Enum):
     """(J,) absolute joint positions, rad."""
     EE_POSE = "ee_pose"
     """(7,) absolute tool pose in the base frame: x y z (m), qx qy qz qw."""
+    JOINT_DELTA = "joint_delta"
+    """(J,) change of the joint positions during the step, rad."""
+    JOINT_VELOCITY = "joint_velocity"
+    """(J,) joint velocities during the step, rad/s."""
+    EE_DELTA = "ee_delta"
+    """(6,) change of the tool pose during the step in the base frame's axes: translation (m), rotation vector (rad)."""
+    EE_TWIST = "ee_twist"
+    """(6,) tool velocity during the step in the base frame's axes: linear (m/s), angular (rad/s)."""
+
+    @property
+    def is_joint(self) -> bool:
+        """True where a step has a number for each joint, False where it is about the tool."""
+        return self in (ActionKind.JOINT_POSITION, ActionKind.JOINT_DELTA, ActionKind.JOINT_VELOCITY)
+
+    @property
+    def is_relative(self) -> bool:
+        """True where a step goes on from the one before it, the first from what was commanded at the stamp."""
+        return self not in (ActionKind.JOINT_POSITION, ActionKind.EE_POSE)
+
+    @property
+    def is_rate(self) -> bool:
+        """True where a step is a change per second."""
+        return self in (ActionKind.JOINT_VELOCITY, ActionKind.EE_TWIST)
 
 
 @dataclass(frozen=True)
@@ -158,9 +181,9 @@ class ActionChunk:
 
     Attributes:
         kind: Meaning of the rows of `values`.
-        values: (H, J) or (H, 7), see `ActionKind`.
-        gripper_width: (H,) m between the fingers.
-        joint_names: The joints of the columns for `JOINT_POSITION`; empty for `EE_POSE`.
+        values: (H, J), (H, 7) or (H, 6), see `ActionKind`.
+        gripper_width: (H,) m between the fingers, absolute for every kind.
+        joint_names: The joints of the columns; empty for kinds about the tool.
         dt_s: Seconds between steps.
         stamp_ns: Capture time of the (oldest) frame the chunk was computed from.
     """

@@ -18,6 +18,8 @@ ARM_STATUS = "/arm/status"  # std_msgs/String JSON, transient_local: {"ready": b
 # policy -> gateway
 EE_CHUNK = "/policy/ee_chunk"  # trajectory_msgs/MultiDOFJointTrajectory, see nodes/messages.py
 JOINT_CHUNK = "/policy/joint_chunk"  # trajectory_msgs/JointTrajectory
+EE_DELTA_CHUNK = "/policy/ee_delta_chunk"  # MultiDOFJointTrajectory of changes, see nodes/relative_messages.py
+JOINT_DELTA_CHUNK = "/policy/joint_delta_chunk"  # JointTrajectory of changes
 
 # operator -> gateway
 TELEOP_TWIST = "/teleop/twist"  # geometry_msgs/TwistStamped, tool velocity in the base frame

@@ -90,8 +90,7 @@ class Adversary:
     def _joint_state(self) -> JointState:
         spec, rng = self._spec, self._rng
         names = (*spec.joint_names, *spec.gripper.joint_names)
-        fingers = len(spec.gripper.joint_names)
-        position = np.concatenate([self._q, np.full(fingers, self._width / fingers)])
+        position = np.concatenate([self._q, spec.gripper.joint_positions(self._width)])
         order = rng.permutation(len(names))
         state = JointState(tuple(names[i] for i in order), position[order], np.zeros(len(names)), self._now_ns)
         if not self._chance(0.003):

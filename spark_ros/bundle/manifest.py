@@ -77,7 +77,7 @@ class ActionEntry(_Part):
     """What `actions` mean, see `data.codec.ActionCodec`.
 
     Attributes:
-        kind: Tool poses or joint positions.
+        kind: What a step means, see `contracts.ActionKind`.
         horizon: Steps in a chunk, H.
         dt_s: Seconds between steps.
         names: What each of the A numbers of a step is.

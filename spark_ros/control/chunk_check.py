@@ -31,7 +31,7 @@ def check_content(chunk: ActionChunk, spec: RobotSpec) -> ActionChunk:
         SparkError: Shape, joint names or values cannot be followed by this robot.
     """
     joints = spec.joint_names
-    width = len(joints) if chunk.kind is ActionKind.JOINT_POSITION else 7
+    width = len(joints) if chunk.kind.is_joint else 6 if chunk.kind.is_relative else 7
     values = np.asarray(chunk.values, dtype=np.float64)
     gripper = np.asarray(chunk.gripper_width, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != width or not 1 <= len(values) <= MAX_STEPS:
@@ -46,7 +46,7 @@ def check_content(chunk: ActionChunk, spec: RobotSpec) -> ActionChunk:
     if not (np.all(np.isfinite(values)) and np.all(np.isfinite(gripper))):
         row = int(np.argmin(np.isfinite(values).all(axis=1) & np.isfinite(gripper)))
         raise SparkError(f"chunk step {row} is not finite: the policy's output is broken, check its inputs and bundle")
-    if chunk.kind is ActionKind.JOINT_POSITION:
+    if chunk.kind.is_joint:
         if sorted(chunk.joint_names) != sorted(joints):
             raise SparkError(
                 f"chunk is for joints {', '.join(chunk.joint_names) or '(none)'}: expected {', '.join(joints)}; "
@@ -54,6 +54,8 @@ def check_content(chunk: ActionChunk, spec: RobotSpec) -> ActionChunk:
             )
         values = values[:, [chunk.joint_names.index(name) for name in joints]]
         return replace(chunk, values=values, gripper_width=gripper, joint_names=joints)
+    if chunk.kind.is_relative:
+        return replace(chunk, values=values, gripper_width=gripper)
     with np.errstate(over="ignore"):  # an infinite length is refused like any other
         norms = np.linalg.norm(values[:, 3:], axis=1, keepdims=True)
     if np.abs(norms - 1).max() > QUATERNION_TOLERANCE:
@@ -92,7 +94,7 @@ def check_distance(
     """Passes where the chunk goes on from where the arm is, in steps that the arm can take.
 
     Args:
-        chunk: As `check_content` returned it.
+        chunk: As `check_content` returned it, of an absolute kind (see `anchor`).
         now_ns: The stamp clock; steps that are past are not looked at.
         present: (J,) or (7,), by the chunk's kind: the present setpoint.
         spec: The arm, for its speeds.

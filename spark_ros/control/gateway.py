@@ -20,6 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from spark_ros.contracts import ActionChunk, Command, JointState, SparkError, TeleopInput
+from spark_ros.control.anchor import anchored
 from spark_ros.control.chunk_check import Untimely, check_content, check_distance, check_timing
 from spark_ros.control.config import GatewayConfig
 from spark_ros.control.executor import ChunkExecutor
@@ -115,14 +116,16 @@ class Gateway:
         try:
             chunk = check_content(chunk, self._spec)
             check_timing(chunk, now_ns, self._executor.stamp_ns, self._config)
+            joints, width = self._history.at(chunk.stamp_ns) or (setpoint, self._motion.width)
+            start = self._motion.as_value(chunk.kind, joints)
+            chunk = anchored(chunk, start)
             check_distance(chunk, now_ns, self._motion.as_value(chunk.kind, setpoint), self._spec, self._config)
         except Untimely as error:
             return Outcome(False, str(error))
         except SparkError as error:
             self.hold(str(error))
             return Outcome(False, str(error))
-        joints, width = self._history.at(chunk.stamp_ns) or (setpoint, self._motion.width)
-        self._executor.accept(chunk, self._motion.as_value(chunk.kind, joints), width)
+        self._executor.accept(chunk, start, width)
         self._chunks.feed(now)
         self._unfollowed_stamp = chunk.stamp_ns
         return Outcome(True, "")

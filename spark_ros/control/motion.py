@@ -106,8 +106,8 @@ class Motion:
         self._gripper.track(width, elapsed_s)
 
     def as_value(self, kind: ActionKind, joints: FloatArray) -> FloatArray:
-        """Joints (J,) as an action of this kind writes them."""
-        return joints if kind is ActionKind.JOINT_POSITION else vector_from_pose(self._kinematics.forward(joints))
+        """Joints (J,) as the absolute action of this kind writes them: (J,) rad or (7,) tool pose."""
+        return joints if kind.is_joint else vector_from_pose(self._kinematics.forward(joints))
 
     def _check(self, target: Target) -> None:
         joints = len(self._spec.joint_names)

@@ -9,10 +9,19 @@ arm is, and a chunk decoded on the robot starts from where the arm really was:
 - `EE_POSE`: ``dx dy dz`` (m, base frame), rotation vector (rad, base frame) of ``R_i R_0^T``, gripper width (m).
 - `JOINT_POSITION`: ``q_i - q_0`` (rad) per joint, gripper width (m).
 
+The other kinds are about what happens *during a step*, and need no measured state: they go on from the step before,
+the first from what was commanded at the stamp.
+
+- `JOINT_DELTA`: ``q_i - q_(i-1)`` (rad); `JOINT_VELOCITY`: the same per second; gripper width (m).
+- `EE_DELTA`: ``p_i - p_(i-1)`` (m), rotation vector of ``R_i R_(i-1)^T`` (rad), both in base axes; `EE_TWIST`: the same
+  per second; gripper width (m).
+
 Step i (from 0) is due at ``stamp + (i + 1) * dt``; its label is what the gateway commanded at that time.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +37,8 @@ from spark_ros.robots.pose import (
 )
 from spark_ros.robots.spec import GripperSpec
 
+_POSE_NAMES = ("dx", "dy", "dz", "rx", "ry", "rz")
+_TWIST_NAMES = ("vx", "vy", "vz", "wx", "wy", "wz")
 _NO_SPANS = np.zeros((0, 2), np.int64)
 
 
@@ -95,10 +106,8 @@ class ActionCodec:
         self.dt_s = dt_s
         self._kinematics = kinematics
         self._joint_names = tuple(kinematics.spec.joint_names)
-        if self.kind is ActionKind.EE_POSE:
-            self.names: tuple[str, ...] = ("dx", "dy", "dz", "rx", "ry", "rz", "gripper_width")
-        else:
-            self.names = (*self._joint_names, "gripper_width")
+        tool = _TWIST_NAMES if self.kind.is_rate else _POSE_NAMES
+        self.names: tuple[str, ...] = (*(self._joint_names if self.kind.is_joint else tool), "gripper_width")
 
     def encode(
         self,
@@ -110,6 +119,8 @@ class ActionCodec:
         excluded_ns: NDArray[np.int64] = _NO_SPANS,
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """The label for an observation: what was commanded after it, relative to what was measured then.
+
+        Of the kinds that are relative from step to step, the first step begins at what was commanded then.
 
         Beyond the last setpoint the label holds the last setpoint, as the gateway does when nothing follows.
 
@@ -137,7 +148,11 @@ class ActionCodec:
             )
         q = np.stack([np.interp(after, times, column) for column in setpoint_q.T], axis=1)
         width = np.interp(after, times, setpoint_width)
-        motion = self._relative_poses(q, observed_q) if self.kind is ActionKind.EE_POSE else q - observed_q
+        if self.kind.is_relative:
+            commanded = np.array([np.interp(0.0, times, column) for column in setpoint_q.T])
+            motion = self._changes(np.vstack([commanded, q]))
+        else:
+            motion = q - observed_q if self.kind.is_joint else self._relative_poses(q, observed_q)
         begin, end = ((excluded_ns[:, side] - stamp_ns) * 1e-9 for side in (0, 1))
         first_excluded = np.min(np.maximum(begin[end > 0.0], 0.0), initial=np.inf)
         return np.column_stack([motion, width]).astype(np.float32), after < first_excluded
@@ -160,12 +175,23 @@ class ActionCodec:
             )
         motion, width = np.asarray(values[:, :-1], np.float64), np.asarray(values[:, -1], np.float64)
         q = joints.select(self._joint_names).position
-        if self.kind is ActionKind.EE_POSE:
+        if self.kind.is_relative:
+            names = self._joint_names if self.kind.is_joint else ()
+            return ActionChunk(self.kind, motion, width, names, self.dt_s, stamp_ns)
+        if not self.kind.is_joint:
             start = self._kinematics.forward(q)
             rotation = multiply_quaternions(quaternion_from_rotvec(motion[:, 3:]), start.quaternion)
             steps = np.hstack([start.position + motion[:, :3], rotation])
             return ActionChunk(self.kind, steps, width, (), self.dt_s, stamp_ns)
         return ActionChunk(self.kind, q + motion, width, self._joint_names, self.dt_s, stamp_ns)
+
+    def _changes(self, q: FloatArray) -> FloatArray:
+        """(H + 1, J) commanded joints to (H, J) or (H, 6), what happens between each two."""
+        if self.kind.is_joint:
+            changes = np.diff(q, axis=0)
+        else:
+            changes = np.vstack([self._relative_poses(end[None], start) for start, end in pairwise(q)])
+        return changes / self.dt_s if self.kind.is_rate else changes
 
     def _relative_poses(self, q: FloatArray, observed_q: FloatArray) -> FloatArray:
         start = self._kinematics.forward(observed_q)

@@ -33,6 +33,7 @@ from spark_ros.nodes.motion_messages import (
     vendor_messages,
 )
 from spark_ros.nodes.qos import LATCHED, NEWEST, SENSOR, STREAM
+from spark_ros.nodes.relative_messages import as_changes
 from spark_ros.nodes.run import run
 from spark_ros.robots.spec import load_robot
 from spark_ros.runtime.latency import LatencyTrace
@@ -86,6 +87,8 @@ class GatewayNode(ManagedNode):
         self.subscribe(JointState, topics.JOINT_STATES, self._on_joints, SENSOR)
         self.subscribe(MultiDOFJointTrajectory, topics.EE_CHUNK, self._on_ee_chunk, NEWEST)
         self.subscribe(JointTrajectory, topics.JOINT_CHUNK, self._on_joint_chunk, NEWEST)
+        self.subscribe(MultiDOFJointTrajectory, topics.EE_DELTA_CHUNK, self._on_ee_delta_chunk, NEWEST)
+        self.subscribe(JointTrajectory, topics.JOINT_DELTA_CHUNK, self._on_joint_delta_chunk, NEWEST)
         self.subscribe(Joy, topics.TELEOP_JOY, self._on_joy, SENSOR)
         self.subscribe(TwistStamped, topics.TELEOP_TWIST, self._on_twist, SENSOR)
         gateway_watches.GatewayWatches(self, lambda: self._gateway)
@@ -214,6 +217,12 @@ class GatewayNode(ManagedNode):
 
     def _on_joint_chunk(self, message: JointTrajectory) -> None:
         self._on_chunk(chunk_from_joint_message(message, self._spec))
+
+    def _on_ee_delta_chunk(self, message: MultiDOFJointTrajectory) -> None:
+        self._on_chunk(as_changes(chunk_from_ee_message(message, self._spec)))
+
+    def _on_joint_delta_chunk(self, message: JointTrajectory) -> None:
+        self._on_chunk(as_changes(chunk_from_joint_message(message, self._spec)))
 
     def _on_chunk(self, chunk: ActionChunk) -> None:
         if self._gateway.mode is Mode.POLICY:  # elsewhere the policy thinks aloud, which nobody needs to hear of

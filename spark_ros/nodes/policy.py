@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
 from spark_ros.bundle.load import Bundle, load_bundle
-from spark_ros.contracts import ActionKind, SparkError, StateFeatures
+from spark_ros.contracts import SparkError, StateFeatures
 from spark_ros.data.align import DEFAULT_TOLERANCE_S, AlignedSet, ObservationAligner
 from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
 from spark_ros.nodes.feature_contract import FeatureContract
@@ -21,6 +20,7 @@ from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.messages import features_from_image, joints_from_message
 from spark_ros.nodes.motion_messages import message_from_chunk
 from spark_ros.nodes.qos import JOINT_STREAM, LATCHED, NEWEST, SENSOR
+from spark_ros.nodes.relative_messages import as_sent, chunk_channel
 from spark_ros.nodes.run import run
 from spark_ros.runtime.latency import LatencyTrace
 from spark_ros.runtime.policy_runtime import PolicyRuntime
@@ -65,10 +65,7 @@ class PolicyNode(ManagedNode):
             self.params["alignment_tolerance_s"],
         )
         self._refused = SparkError("perception has not announced its features yet: start it with the same bundle")
-        if manifest.action.kind is ActionKind.EE_POSE:
-            self._output = self.advertise(MultiDOFJointTrajectory, topics.EE_CHUNK, NEWEST)
-        else:
-            self._output = self.advertise(JointTrajectory, topics.JOINT_CHUNK, NEWEST)
+        self._output = self.advertise(*chunk_channel(manifest.action.kind), NEWEST)
         self.subscribe(String, topics.FEATURE_CONTRACT, self._on_contract, LATCHED)
         self.subscribe(JointState, topics.JOINT_STATES, self._on_joints, JOINT_STREAM)
         for camera in manifest.cameras:
@@ -132,7 +129,7 @@ class PolicyNode(ManagedNode):
             return
         self._last_stamp = newest.stamp_ns
         chunk = self._runtime.act(newest.items, newest.joints)
-        self._output.publish(message_from_chunk(chunk, self._bundle.robot))
+        self._output.publish(message_from_chunk(as_sent(chunk), self._bundle.robot))
         self._chunks.tick()
         self._age.add((self.get_clock().now().nanoseconds - chunk.stamp_ns) * 1e-9)
 

@@ -273,6 +273,8 @@ def streams(robot: RobotSpec, cameras: list[str]) -> list[Stream]:
         stream(topics.TELEOP_JOY, Joy),
         stream(topics.EE_CHUNK, MultiDOFJointTrajectory),
         stream(topics.JOINT_CHUNK, JointTrajectory),
+        stream(topics.EE_DELTA_CHUNK, MultiDOFJointTrajectory),
+        stream(topics.JOINT_DELTA_CHUNK, JointTrajectory),
         stream(topics.FEATURE_CONTRACT, String, qos=LATCHED),
         stream(robot.vendor.arm_command_topic, Float64MultiArray),
         stream(robot.vendor.gripper_command_topic, Float64MultiArray),

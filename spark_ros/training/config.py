@@ -39,7 +39,7 @@ class ActionOptions:
     """What the policy predicts, see `data.codec.ActionCodec`.
 
     Attributes:
-        kind: Tool poses or joint positions.
+        kind: What a step means, see `contracts.ActionKind`.
         horizon: Steps in a chunk.
         dt_s: Seconds between steps.
     """

@@ -80,7 +80,7 @@ def test_an_image_with_padded_rows_is_understood() -> None:
         messages.frame_from_image(message, "front")
 
 
-@pytest.mark.parametrize("kind", list(ActionKind))
+@pytest.mark.parametrize("kind", [kind for kind in ActionKind if not kind.is_relative])
 def test_chunks_arrive_as_they_were_sent(kind: ActionKind) -> None:
     sent = chunk(kind)
     message = over_the_wire(motion_messages.message_from_chunk(sent, SPEC))

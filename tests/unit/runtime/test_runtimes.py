@@ -59,8 +59,9 @@ def test_chunk_starts_at_the_measured_state_and_bears_the_oldest_stamp(tmp_path,
     bundle = load_bundle(write_bundle(tmp_path / "bundle", kind))
     chunk = PolicyRuntime(bundle).act(features, joints)
     assert chunk.kind is kind and chunk.stamp_ns == 100 and chunk.dt_s == 0.1
-    assert chunk.values.shape == (HORIZON, 7) and chunk.gripper_width.shape == (HORIZON,)
-    assert chunk.joint_names == (bundle.robot.joint_names if kind is ActionKind.JOINT_POSITION else ())
+    width = 6 if kind.is_relative and not kind.is_joint else 7
+    assert chunk.values.shape == (HORIZON, width) and chunk.gripper_width.shape == (HORIZON,)
+    assert chunk.joint_names == (bundle.robot.joint_names if kind.is_joint else ())
     assert chunk.values.dtype == np.float64 and np.isfinite(chunk.values).all()
 
 
