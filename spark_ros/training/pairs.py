@@ -1,0 +1,281 @@
+"""Pairs of frames of one clip, a drawn time apart: what an encoder is post-trained on.
+
+A batch is a pure function of the run's seed and the step's number. A run that was killed goes on with exactly the pairs
+it would have seen, and the parts of several processes make up the batch of one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spark_ros.contracts import ImageArray, SparkError
+from spark_ros.data.clips import Clip
+from spark_ros.data.preprocess import ImagePreprocess
+from spark_ros.training.frames import FrameStore
+
+FRAMES = ("cache", "decode")
+STORED_SCALE = 1.25  # stored frames are this much larger than the input, so that a crop is not all interpolation
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """Which video, and how pairs are drawn from it.
+
+    Attributes:
+        folders: Recorded episodes, LeRobot v3 datasets or trees of video files.
+        cameras: Only these; null for all.
+        gap_s: Smallest and largest time between the two frames, drawn uniformly.
+        same_frame_crop: The second frame is another crop of the first: what is learnt without any time.
+        crop: ``center`` or ``none``, see `data.preprocess.ImagePreprocess`.
+        crop_scale: Smallest and largest part of the picture's area that a random crop shows.
+        brightness: Largest relative change of brightness, the same for both frames.
+        colour: Largest relative change of each colour channel, the same for both frames.
+        flip: Mirror half of the pairs; a mirrored robot is another robot, so off by default.
+        validation_fraction: Part of the episodes that is held out, at least one.
+        frames: ``cache`` decodes every frame once and keeps it on disk; ``decode`` keeps nothing.
+    """
+
+    folders: tuple[str, ...]
+    cameras: tuple[str, ...] | None = None
+    gap_s: tuple[float, float] = (0.1, 0.8)
+    same_frame_crop: bool = False
+    crop: str = "center"
+    crop_scale: tuple[float, float] = (0.6, 1.0)
+    brightness: float = 0.3
+    colour: float = 0.3
+    flip: bool = False
+    validation_fraction: float = 0.1
+    frames: str = "cache"
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """B pairs.
+
+    Attributes:
+        now: (B, S, S, 3) uint8, the earlier frames.
+        later: (B, S, S, 3) uint8.
+        gap_s: (B,) float64, true time between them.
+        clip: (B,) int64, number of each pair's clip in the sampler.
+        names: Of the sampler's clips.
+        proprioception_now: (B, P) float32 at `now`; None where it was not asked for.
+        proprioception_later: (B, P) float32 at `later`.
+    """
+
+    now: Tensor
+    later: Tensor
+    gap_s: NDArray[np.float64]
+    clip: NDArray[np.int64]
+    names: list[str]
+    proprioception_now: Tensor | None = None
+    proprioception_later: Tensor | None = None
+
+
+class PairSampler:
+    """Draws pairs.
+
+    Args:
+        clips: Where from; those too short for the smallest gap are left out with a warning that names them.
+        options: How.
+        image_size: S.
+        seed: Of everything that is drawn.
+        cache_dir: Where decoded frames are kept.
+        augment: Whether pairs are cropped and recoloured; for validation they are not.
+        with_state: Whether batches carry proprioception, for the action head.
+        stop: Asked while frames are being decoded; True ends that.
+
+    Attributes:
+        names: ``<episode> <camera>`` of every clip in use.
+
+    Raises:
+        SparkError: No clip is long enough, an option makes no sense, a frame cannot be decoded, or a clip has not the
+            proprioception that was asked for.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        options: PairOptions,
+        image_size: int,
+        seed: int,
+        cache_dir: Path,
+        augment: bool = True,
+        with_state: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        _check(options)
+        self._options, self._size, self._seed, self._augment = options, image_size, seed, augment
+        self._clips = _long_enough(clips, 0.0 if options.same_frame_crop else options.gap_s[0])
+        self.names = [f"{clip.name} {clip.camera}" for clip in self._clips]
+        least = 0.0 if options.same_frame_crop else options.gap_s[0]
+        self._usable = [
+            int(np.searchsorted(clip.stamps_s, clip.stamps_s[-1] - least + 1e-9, "right")) for clip in self._clips
+        ]
+        self._ends = np.cumsum(self._usable)
+        stored = round(STORED_SCALE * image_size)
+        folder = cache_dir if options.frames == "cache" else None
+        self._store = FrameStore(self._clips, ImagePreprocess(stored, options.crop), folder, stop)
+        self._with_state = with_state
+        self._states = [_proprioception(clip) for clip in self._clips] if with_state else []
+
+    def batch(self, step: int, size: int, rank: int = 0, world: int = 1) -> PairBatch:
+        """The pairs of a step.
+
+        Args:
+            step: Number of the step.
+            size: Pairs of all processes together.
+            rank: Which of the processes.
+            world: How many there are; `size` must divide by it.
+        """
+        rng = np.random.default_rng([self._seed, 7, step])
+        place = rng.integers(0, self._ends[-1], size)
+        fraction = rng.random(size)
+        views = [[_View.draw(rng, self._options) for _ in range(size)] for _ in range(2)]
+        if not self._options.same_frame_crop:
+            views[1] = views[0]  # the camera does not move between the frames of a pair
+        part = range(rank * size // world, (rank + 1) * size // world)
+        images = np.empty((2, len(part), self._size, self._size, 3), np.uint8)
+        clips, gaps = np.empty(len(part), np.int64), np.empty(len(part))
+        frames = np.empty((2, len(part)), np.int64)
+        for row, pair in enumerate(part):
+            clip = int(np.searchsorted(self._ends, place[pair], "right"))
+            now = int(place[pair] - (self._ends[clip] - self._usable[clip]))
+            later = now if self._options.same_frame_crop else self._later(clip, now, fraction[pair])
+            for which, frame in enumerate((now, later)):
+                images[which, row] = self._view(self._store.frame(clip, frame), views[which][pair])
+            stamps = self._clips[clip].stamps_s
+            clips[row], gaps[row], frames[:, row] = clip, stamps[later] - stamps[now], (now, later)
+        state_now, state_later = (self._state(clips, numbers) for numbers in frames)
+        now_images, later_images = torch.from_numpy(images)
+        return PairBatch(now_images, later_images, gaps, clips, self.names, state_now, state_later)
+
+    def prefetch(
+        self, size: int, first: int, end: int, rank: int = 0, world: int = 1, workers: int = 1
+    ) -> Iterator[PairBatch]:
+        """The batches of steps `first` to `end` - 1, made by `workers` threads ahead of the caller; 0 for none."""
+        if workers == 0:
+            yield from (self.batch(step, size, rank, world) for step in range(first, end))
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            coming: deque[Future[PairBatch]] = deque()
+            try:
+                for step in range(first, end):
+                    while len(coming) <= workers and step + len(coming) < end:
+                        coming.append(pool.submit(self.batch, step + len(coming), size, rank, world))
+                    yield coming.popleft().result()
+            finally:
+                for future in coming:
+                    future.cancel()
+
+    def _later(self, clip: int, now: int, fraction: float) -> int:
+        """The frame nearest to a time drawn from what the gap and the clip's end allow."""
+        stamps = self._clips[clip].stamps_s
+        least, most = self._options.gap_s
+        most = max(least, min(most, stamps[-1] - stamps[now]))
+        wanted = stamps[now] + least + fraction * (most - least)
+        after = min(int(np.searchsorted(stamps, wanted)), len(stamps) - 1)
+        nearest = after if stamps[after] - wanted <= wanted - stamps[after - 1] else after - 1
+        return max(nearest, now + 1)
+
+    def _view(self, stored: ImageArray, view: _View) -> ImageArray:
+        if not self._augment:
+            return cv2.resize(stored, (self._size, self._size), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+        return view.of(stored, self._size)
+
+    def _state(self, clips: NDArray[np.int64], frames: NDArray[np.int64]) -> Tensor | None:
+        if not self._with_state:
+            return None
+        return torch.from_numpy(
+            np.stack([self._states[clip][frame] for clip, frame in zip(clips, frames, strict=True)])
+        )
+
+
+@dataclass(frozen=True)
+class _View:
+    """A random crop and recolouring."""
+
+    scale: float  # of the crop's side
+    left: float  # where in the room that is left, 0..1
+    top: float
+    mirrored: bool
+    gain: tuple[float, float, float]
+
+    @staticmethod
+    def draw(rng: np.random.Generator, options: PairOptions) -> _View:
+        scale = float(np.sqrt(rng.uniform(*options.crop_scale)))
+        left, top = rng.random(2)
+        mirrored = bool(rng.random() < 0.5) and options.flip
+        brightness = 1.0 + rng.uniform(-options.brightness, options.brightness)
+        red, green, blue = brightness * (1.0 + rng.uniform(-options.colour, options.colour, 3))
+        return _View(scale, float(left), float(top), mirrored, (float(red), float(green), float(blue)))
+
+    def of(self, image: ImageArray, size: int) -> ImageArray:
+        side = image.shape[0]
+        crop = self.scale * side
+        zoom = size / crop
+        left, top = self.left * (side - crop), self.top * (side - crop)
+        matrix = np.array([[zoom, 0.0, -left * zoom], [0.0, zoom, -top * zoom]])
+        if self.mirrored:
+            matrix[0] = (-zoom, 0.0, size - 1 + left * zoom)
+        seen = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        table = np.clip(np.arange(256)[:, None] * np.array(self.gain), 0, 255).astype(np.uint8)
+        return cv2.LUT(seen, table[None])  # type: ignore[return-value]
+
+
+def split_clips(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
+    """Clips to learn from and clips held out; all cameras of an episode go the same way.
+
+    Raises:
+        SparkError: There are fewer than two episodes.
+    """
+    names = sorted({clip.name for clip in clips})
+    if len(names) < 2:
+        raise SparkError(
+            f"found {len(names)} episode of video, expected at least 2 so that one can be held out: record more"
+        )
+    count = min(len(names) - 1, max(1, round(fraction * len(names))))
+    held_out = {names[i] for i in np.random.default_rng([seed, 6]).permutation(len(names))[:count]}
+    return [clip for clip in clips if clip.name not in held_out], [clip for clip in clips if clip.name in held_out]
+
+
+def _proprioception(clip: Clip) -> NDArray[np.float32]:
+    state = clip.proprioception
+    if state is None:
+        raise SparkError(
+            f"{clip.name} has no proprioception: use recorded episodes only, or set spark.action_head=false"
+        )
+    return state
+
+
+def _long_enough(clips: Sequence[Clip], gap_s: float) -> list[Clip]:
+    short = [clip for clip in clips if len(clip.stamps_s) < 2 or clip.stamps_s[-1] - clip.stamps_s[0] < gap_s]
+    kept = [clip for clip in clips if clip not in short]
+    if short:
+        names = ", ".join(f"{clip.name} {clip.camera} ({len(clip.stamps_s)} frames)" for clip in short[:5])
+        more = f" and {len(short) - 5} more" if len(short) > 5 else ""
+        if not kept:
+            raise SparkError(f"no clip is longer than the smallest gap of {gap_s} s ({names}{more}): use longer video")
+        warnings.warn(f"left out, shorter than the smallest gap of {gap_s} s: {names}{more}", stacklevel=3)
+    return kept
+
+
+def _check(options: PairOptions) -> None:
+    low, high = options.gap_s
+    if not 0.0 < low <= high:
+        raise SparkError(f"data.gap_s is {low} to {high}: expected 0 < smallest <= largest, in seconds")
+    small, large = options.crop_scale
+    if not 0.0 < small <= large <= 1.0:
+        raise SparkError(f"data.crop_scale is {small} to {large}: expected 0 < smallest <= largest <= 1")
+    if options.frames not in FRAMES:
+        raise SparkError(f"data.frames is {options.frames!r}: use one of {', '.join(FRAMES)}")
