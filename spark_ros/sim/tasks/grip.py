@@ -1,4 +1,4 @@
-"""Whether the hand holds an object: both fingers press on it."""
+"""What the hand does to an object: it holds it if both fingers press on it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class Grip:
         self._model = model
         self._geom = model.geom(geom).id
         self._fingers = [model.body(name).id for name in arm.finger_bodies]
+        self._hand = model.body(arm.hand_body).id
+        self._tcp = np.array(arm.tcp_in_hand)
 
     def is_held(self, data: mujoco.MjData) -> bool:
         """Both fingers press on the geom."""
@@ -32,3 +34,12 @@ class Grip:
                 mujoco.mj_contactForce(self._model, data, index, force)
                 pressing[body] += force[0]
         return bool(min(pressing.values()) >= PRESS_FORCE)
+
+    def width(self, data: mujoco.MjData) -> float:
+        """How far the fingers are apart, m."""
+        left, right = self._fingers
+        return float(np.linalg.norm(data.xpos[left] - data.xpos[right]))
+
+    def tool_height(self, data: mujoco.MjData) -> float:
+        """How high the tool centre point is above the table, m."""
+        return float(data.xpos[self._hand][2] + data.xmat[self._hand].reshape(3, 3)[2] @ self._tcp)

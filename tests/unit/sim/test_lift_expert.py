@@ -9,7 +9,7 @@ from lift_episode import run_expert
 from spark_ros.contracts import Pose, SparkError
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.pose import multiply_quaternions, quaternion_from_rotvec
-from spark_ros.sim.experts import lift
+from spark_ros.sim.experts import reaching
 from spark_ros.sim.registry import make_expert
 from spark_ros.sim.world import World
 
@@ -90,8 +90,8 @@ def test_the_expert_has_no_memory(world: World) -> None:
 def test_the_expert_stays_within_its_speeds(world: World) -> None:
     world.reset(3)
     for teleop in run_expert(world).inputs:
-        assert np.linalg.norm(teleop.twist[:3]) <= lift.LINEAR_SPEED + 1e-9
-        assert np.linalg.norm(teleop.twist[3:]) <= lift.ANGULAR_SPEED + 1e-9
+        assert np.linalg.norm(teleop.twist[:3]) <= reaching.LINEAR_SPEED + 1e-9
+        assert np.linalg.norm(teleop.twist[3:]) <= reaching.ANGULAR_SPEED + 1e-9
 
 
 def test_the_grasp_is_never_more_than_an_eighth_turn_away() -> None:
@@ -99,7 +99,7 @@ def test_the_grasp_is_never_more_than_an_eighth_turn_away() -> None:
         for present in np.linspace(-0.5, 0.5, 11):
             c, s = np.cos(present), np.sin(present)
             axes = np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]])
-            grasp = lift._grasp_axes(axes, cube_yaw)
+            grasp = reaching.grasp_axes(axes, cube_yaw)
             turn = np.arccos(np.clip((np.trace(grasp @ axes.T) - 1) / 2, -1, 1))
             assert turn <= np.pi / 4 + 1e-6
             assert np.linalg.det(grasp) == pytest.approx(1.0)
