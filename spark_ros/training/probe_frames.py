@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spark_ros.contracts import ImageArray
-
-if TYPE_CHECKING:
-    from spark_ros.data.clips import Clip
+from spark_ros.data.clips import Clip
 from spark_ros.data.preprocess import ImagePreprocess
 
 Array = NDArray[np.float64]
@@ -22,7 +19,10 @@ TOOL = "tool"
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """How much is looked at.
+    """How much is looked at; by default what a training run can afford every few minutes.
+
+    Something that lies still in every episode is seen in as many places as there are clips: with few of them its R2 is
+    a rough one, to be compared between steps of one run; quote what `benchmarks/probes.py` finds in a whole folder.
 
     Attributes:
         clips: Episodes per camera at most, evenly spread over those given; null for all.
@@ -34,12 +34,12 @@ class ProbeOptions:
         seed: Of what is drawn and of the splits.
     """
 
-    clips: int | None = 24
-    frames: int = 20
+    clips: int | None = 20
+    frames: int = 8
     step_s: float = 0.2
     order_steps: int = 2
-    patch_images: int = 32
-    view_images: int = 12
+    patch_images: int = 24
+    view_images: int = 8
     seed: int = 0
 
 

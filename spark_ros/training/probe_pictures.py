@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spark_ros.contracts import ImageArray, SparkError
+from spark_ros.data.clips import Clip
 from spark_ros.encoders.base import normalise_images
 from spark_ros.encoders.spark import SparkModel
 from spark_ros.training.probe_colours import fit_colours, turned_onto
 from spark_ros.training.probe_frames import ProbeClip, ProbeOptions, collect
-
-if TYPE_CHECKING:
-    from spark_ros.data.clips import Clip
 
 ROWS = 5  # pictures below each other: more are too small to read
 LATER_STEPS = 2  # frames of `OPTIONS.step_s` between now and later

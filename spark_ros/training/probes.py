@@ -14,15 +14,12 @@ and is the displacement between them over the time between them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spark_ros.contracts import ImageArray
-
-if TYPE_CHECKING:
-    from spark_ros.data.clips import Clip
+from spark_ros.data.clips import Clip
 from spark_ros.encoders.base import Encoder
 from spark_ros.encoders.spark import SparkModel
 from spark_ros.training.probe_fit import MIN_EPISODES, order_accuracy, regress
@@ -45,7 +42,7 @@ def run_probes(
     Args:
         model: As it stands; nothing in it is changed.
         clips: Held-out ones.
-        options: How much is looked at; enough for a figure every few minutes by default.
+        options: How much is looked at.
 
     Returns:
         See `probe`.

@@ -39,7 +39,6 @@ class MovingSpot:
         return {"cube_position": self._path, "shelf_position": np.zeros((self.length, 3))}
 
     proprioception = None
-    proprioception_names = ()
 
     def image(self, index: int) -> NDArray[np.uint8]:
         flat = np.broadcast_to(255.0 * self._path[index], (self.side, self.side, 3))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from moving_spot import MovingSpot
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.probes import read_recipe
+from spark_ros.contracts import SparkError
+from spark_ros.data.clips import open_clips
 from spark_ros.encoders.frozen import FrozenFeatures
 from spark_ros.encoders.spark import SparkModel
 from spark_ros.encoders.spark_options import SparkOptions
@@ -183,3 +188,23 @@ def test_an_encoder_is_compared_to_the_original_it_is_given() -> None:
     )
     assert same["patch_cosine"] == pytest.approx(1.0, abs=1e-4)
     assert other["patch_cosine"] < 0.9
+
+
+def test_recorded_episodes_can_be_probed(demos: Path) -> None:
+    encoder = FrozenFeatures("random:0", 28, block=1, tokens="cls")
+    figures = run_probes(encoder, open_clips(demos), replace(OPTIONS, step_s=0.1))
+    assert 0.0 <= figures["order_accuracy"] <= 1.0
+
+
+@pytest.mark.parametrize("text", ["name", "=recipe", "name={broken", "name=missing.json"])
+def test_the_program_refuses_a_recipe_it_cannot_read(text: str) -> None:
+    with pytest.raises(SparkError, match="give NAME=RECIPE"):
+        read_recipe(text)
+
+
+def test_the_program_reads_recipes_in_every_form(tmp_path: Path) -> None:
+    recipe = {"name": "frozen", "weights": "random:0"}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    assert read_recipe(f"a={json.dumps(recipe)}") == ("a", recipe)
+    assert read_recipe(f"b={tmp_path / 'recipe.json'}") == ("b", recipe)
+    assert read_recipe("c=runs/spark") == ("c", {"name": "spark", "weights": "runs/spark"})
