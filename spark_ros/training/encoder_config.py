@@ -59,7 +59,7 @@ class EncoderTrainingConfig:
     spark: SparkOptions = field(default_factory=SparkOptions)
     optimiser: EncoderOptimiserOptions = field(default_factory=EncoderOptimiserOptions)
     seed: int = 0
-    evaluate_every: int = 50
+    evaluate_every: int = 100
     validation_pairs: int = 128
     probe_every: int | None = None
     device: str = "cpu"

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -64,7 +63,7 @@ def train_encoder(config: EncoderTrainingConfig) -> Path:
 def _train(
     config: EncoderTrainingConfig, run: RunDirectory, world: World, interrupt: InterruptFlag, started: float
 ) -> None:
-    setup = prepare_encoder(config, run, world)
+    setup = prepare_encoder(config, run, world, lambda: interrupt.raised)
     if any(world.largest([float(interrupt.raised)])):
         raise Interrupted("training stopped before its first step: run the same command to start again")
     EncoderTrainer(config, run, setup, world, started).run(lambda: interrupt.raised)
@@ -122,9 +121,7 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
             self._metrics.truncate(first)
             self._probes.truncate(first)
         size, rank, world = self._options.batch_size, self._world.rank, self._world.size
-        if self._config.workers:
-            return self._setup.training.prefetch(size, first, end, rank, world, self._config.workers)
-        return (self._setup.training.batch(step, size, rank, world) for step in range(first, end))
+        return self._setup.training.prefetch(size, first, end, rank, world, self._config.workers)
 
     def losses(self, batch: PairBatch) -> StepLosses:
         """What is to be minimised."""
@@ -137,7 +134,7 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
 
     def sources(self, batch: PairBatch, chosen: Tensor) -> list[str]:
         """Names of the clips from which the `chosen` pairs of a batch come."""
-        return [self._setup.training.names[int(clip)] for clip in np.asarray(batch.clip)[chosen.numpy()]]
+        return [batch.names[clip] for clip in batch.clip[chosen.numpy()]]
 
     def evaluate(self, finished: bool) -> str:
         """Validate, write rows of metrics and probes, save a checkpoint; what the progress bar shows then."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,16 +64,20 @@ class EncoderSetup:
     held_out: Sequence[Clip]
 
 
-def prepare_encoder(config: EncoderTrainingConfig, run: RunDirectory, world: World) -> EncoderSetup:
+def prepare_encoder(
+    config: EncoderTrainingConfig, run: RunDirectory, world: World, stop: Callable[[], bool]
+) -> EncoderSetup:
     """Open the video, build the model, describe the run in its directory.
 
     Args:
         config: The run.
         run: Its directory; run.json is written by the first process, or compared if it is there.
         world: The processes that train together.
+        stop: Asked now and then while frames are decoded; True ends that.
 
     Raises:
         SparkError: The video, the weights or the run directory does not fit.
+        Interrupted: `stop()` was True; what was decoded is kept.
     """
     clips = [clip for folder in config.data.folders for clip in open_clips(folder, config.data.cameras)]
     training, held_out = split_clips(clips, config.data.validation_fraction, config.seed)
@@ -100,6 +104,7 @@ def prepare_encoder(config: EncoderTrainingConfig, run: RunDirectory, world: Wor
             folder,
             augment=part is training,
             with_state=with_state,
+            stop=stop,
         )
         for part in (training, held_out)
     )
