@@ -6,7 +6,7 @@ it is asked for one, so thousands of clips are held in little memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +21,7 @@ DAMAGED = ("refuse", "skip")
 class Clip(Protocol):
     """What one camera saw during one recording: T frames.
 
-    `image` may be called by several threads; frames in rising order are the fastest to read.
+    Several threads may read one clip at the same time.
     """
 
     @property
@@ -41,15 +41,11 @@ class Clip(Protocol):
         """Changes with the pixels: clips that share it have the same frames."""
 
     @property
-    def proprioception_names(self) -> tuple[str, ...]:
-        """What each of the P numbers is; empty if there are none."""
-
-    @property
     def proprioception(self) -> NDArray[np.float32] | None:
         """(T, P) the robot's state when each frame was taken; None if it was not recorded."""
 
     @property
-    def object_state(self) -> dict[str, FloatArray] | None:
+    def object_state(self) -> Mapping[str, FloatArray] | None:
         """(T,) or (T, n) of what a simulator knew, by name, such as `cube_position` (m); None if it was not recorded.
 
         `tool_position` (m, base frame) stands beside it.
@@ -60,6 +56,13 @@ class Clip(Protocol):
 
         Raises:
             SparkError: It cannot be decoded.
+        """
+
+    def images(self) -> Iterator[ImageArray]:
+        """All frames in order, the fastest way to see every one of them.
+
+        Raises:
+            SparkError: One cannot be decoded.
         """
 
 
@@ -85,18 +88,24 @@ def open_clips(folder: str | Path, cameras: Sequence[str] | None = None, damaged
     try:
         # Each source only when it is needed: not every machine that reads episodes has pyarrow and PyAV.
         if (folder / "meta" / "info.json").is_file():
-            from spark_ros.data.clips_lerobot import open_lerobot
+            from spark_ros.data.clips_lerobot import lerobot_clips
 
-            return list(open_lerobot(folder, cameras))
+            return lerobot_clips(folder, cameras)
         if (folder / "index.json").is_file() or next(folder.glob("*.mcap"), None) is not None:
-            from spark_ros.data.clips_mcap import open_episodes
+            from spark_ros.data.clips_mcap import episode_clips
 
-            return list(open_episodes(folder, cameras))
-        from spark_ros.data.clips_video import open_videos
+            return episode_clips(folder, cameras)
+        from spark_ros.data.clips_video import video_clips
 
-        return list(open_videos(folder, damaged))
+        clips = video_clips(folder)
     except ModuleNotFoundError as error:
         raise SparkError(f"reading {folder} needs {error.name}: pip install 'spark_ros[train]'") from error
+    if not clips:
+        raise SparkError(
+            f"{folder} holds neither episodes (index.json) nor a LeRobot dataset (meta/info.json) nor video files: "
+            "give a folder that does"
+        )
+    return clips
 
 
 def missing_camera(where: object, asked: str, found: Sequence[str]) -> SparkError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from spark_ros import topics
 from spark_ros.contracts import FloatArray, ImageArray, JointState, SparkError
 from spark_ros.data.cdr import deserialize
 from spark_ros.data.cdr_messages import STRING
-from spark_ros.data.clips import missing_camera
+from spark_ros.data.clips import Clip, missing_camera
 from spark_ros.data.codec import Proprioception
 from spark_ros.data.dataset_folder import DemoFolder
 from spark_ros.data.episode_reader import Episode
@@ -27,7 +27,7 @@ _TOOL = ("ee_x", "ee_y", "ee_z")
 _kinematics_lock = threading.Lock()  # pinocchio's work space serves one thread at a time
 
 
-def open_episodes(folder: Path, cameras: Sequence[str] | None) -> list[EpisodeClip]:
+def episode_clips(folder: Path, cameras: Sequence[str] | None) -> list[Clip]:
     """The clips of a `DemoFolder`, successes and failures alike: both show how the world moves.
 
     Raises:
@@ -40,7 +40,7 @@ def open_episodes(folder: Path, cameras: Sequence[str] | None) -> list[EpisodeCl
             f"{folder} lists no episode: record demonstrations first, or run `spark-ros data recover {folder}` if "
             "its files came without an index"
         )
-    clips = []
+    clips: list[Clip] = []
     for entry in entries:
         episode = demos.read(entry)
         found = [camera for camera, frames in episode.cameras.items() if len(frames)]
@@ -88,10 +88,9 @@ class EpisodeClip:
         except SparkError as error:
             raise SparkError(f"{self._episode.path}: frame {index} cannot be read: {error}") from error
 
-    @property
-    def proprioception_names(self) -> tuple[str, ...]:
+    def images(self) -> Iterator[ImageArray]:
         """See `clips.Clip`."""
-        return self._codec.names if self._codec else ()
+        return (self.image(index) for index in range(len(self._frames)))
 
     @cached_property
     def proprioception(self) -> NDArray[np.float32] | None:
@@ -127,9 +126,9 @@ class EpisodeClip:
             for key, values in columns.items()
             if all(_numeric(value) for value in values)
         }
-        names, proprioception = self.proprioception_names, self.proprioception
-        if proprioception is not None:
-            state["tool_position"] = proprioception[:, [names.index(name) for name in _TOOL]].astype(np.float64)
+        if self._codec is not None and self.proprioception is not None:
+            columns_of_tool = [self._codec.names.index(name) for name in _TOOL]
+            state["tool_position"] = self.proprioception[:, columns_of_tool].astype(np.float64)
         return state
 
     @cached_property
