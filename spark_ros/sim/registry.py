@@ -9,17 +9,20 @@ from spark_ros.contracts import SparkError
 from spark_ros.sim.arms import fr3
 from spark_ros.sim.arms.base import ArmModel
 from spark_ros.sim.experts.base import Expert, ExpertWorld
+from spark_ros.sim.experts.drawer import DrawerExpert
 from spark_ros.sim.experts.lift import LiftExpert
 from spark_ros.sim.experts.place import PlaceExpert
 from spark_ros.sim.tasks.base import Task
+from spark_ros.sim.tasks.drawer import DrawerTask
 from spark_ros.sim.tasks.lift import LiftTask
 from spark_ros.sim.tasks.place import PlaceTask
 
 ARMS: dict[str, Callable[[], ArmModel]] = {"fr3": fr3.load}
-TASKS: dict[str, Callable[[], Task]] = {"lift": LiftTask, "place": PlaceTask}
+TASKS: dict[str, Callable[[], Task]] = {"lift": LiftTask, "place": PlaceTask, "drawer": DrawerTask}
 EXPERTS: dict[str, Callable[[ExpertWorld, int, bool], Expert]] = {
     "lift": LiftExpert,
     "place": PlaceExpert,
+    "drawer": DrawerExpert,
 }
 
 Entry = TypeVar("Entry")
