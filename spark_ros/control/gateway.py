@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from spark_ros.contracts import ActionChunk, Command, JointState, SparkError, TeleopInput
+from spark_ros.contracts import ActionChunk, Command, FloatArray, JointState, SparkError, TeleopInput
 from spark_ros.control.anchor import anchored
 from spark_ros.control.chunk_check import Untimely, check_content, check_distance, check_timing
 from spark_ros.control.config import GatewayConfig
@@ -82,6 +82,10 @@ class Gateway:
     def vendor(self) -> VendorState:
         """Takes the reports of the arm's own controller; every `tick` looks at them."""
         return self._vendor
+
+    def measured(self, now: float) -> FloatArray | None:
+        """(J,) rad, where the arm was last seen; None where that is too long ago."""
+        return None if self._arm.stale(now) else self._arm.position
 
     def on_joint_state(self, joints: JointState, now: float) -> Outcome:
         """Takes over the measured joints; arm and fingers may come in separate messages, in any order."""

@@ -12,11 +12,12 @@ from typing import Any
 
 from geometry_msgs.msg import TwistStamped
 from sensor_msgs.msg import JointState, Joy, TimeReference
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
+from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
 from spark_ros.contracts import ActionChunk, SparkError
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode, Outcome
@@ -30,8 +31,8 @@ from spark_ros.nodes.motion_messages import (
     setpoint_message,
     teleop_from_messages,
     trace_message,
-    vendor_messages,
 )
+from spark_ros.nodes.outgoing import message_from, message_type
 from spark_ros.nodes.qos import LATCHED, NEWEST, SENSOR, STREAM
 from spark_ros.nodes.relative_messages import as_changes
 from spark_ros.nodes.run import run
@@ -44,6 +45,7 @@ _OFF = -1.0  # what there is none of: a ROS parameter cannot be None
 
 DEFAULTS = {
     "robot": ("fr3", "arm, by name or YAML path: limits, frames and the driver's topics"),
+    "arm_interface": ("", "which of the driver's command interfaces to use, by kind; the robot's usual one if empty"),
     **{
         "control_rate_hz" if field.name == "rate_hz" else field.name: (
             _OFF if field.default is None else field.default,
@@ -67,6 +69,7 @@ class GatewayNode(ManagedNode):
         self._lateness, self._latency = LatencyTrace(), LatencyTrace()
         self._last_tick = 0.0
         self._rivals_sought = 0.0
+        self._speaks = False  # to the driver, which may wait for a farewell
 
     def setup(self) -> None:
         """Make the core; every topic and service."""
@@ -78,9 +81,10 @@ class GatewayNode(ManagedNode):
         self._spec = load_robot(self.params["robot"])
         self._core = Gateway(self._spec, self._config)
         self._mode = None
-        vendor = self._spec.vendor
-        self._arm = self.advertise(Float64MultiArray, vendor.arm_command_topic, NEWEST)
-        self._gripper = self.advertise(Float64MultiArray, vendor.gripper_command_topic, NEWEST)
+        self._to_arm = make_arm_adapter(self._spec, self.params["arm_interface"] or None)
+        self._to_gripper = make_gripper_adapter(self._spec)
+        self._arm = self.advertise(message_type(self._to_arm.form), self._to_arm.topic, NEWEST)
+        self._gripper = self.advertise(message_type(self._to_gripper.form), self._to_gripper.topic, NEWEST)
         self._setpoint = self.advertise(JointState, topics.GATEWAY_SETPOINT, STREAM)
         self._trace = self.advertise(TimeReference, topics.GATEWAY_TRACE, STREAM)
         self._mode_topic = self.advertise(String, topics.GATEWAY_MODE, LATCHED)
@@ -115,6 +119,7 @@ class GatewayNode(ManagedNode):
         deadline = time.monotonic() + STOP_S
         while self._send() and time.monotonic() < deadline:
             time.sleep(self._config.period_s)
+        self._fall_silent()
         # An inactive gateway knows nothing of where the arm will be when it is activated again; a fault stays latched.
         fault = self._gateway.reason if self._gateway.mode is Mode.FAULT else None
         self._core = Gateway(self._spec, self._config, self._gateway.vendor)
@@ -157,21 +162,31 @@ class GatewayNode(ManagedNode):
     def _send(self) -> bool:
         """One tick of the core; whether it commanded motion."""
         stamp = self.get_clock().now().nanoseconds
-        command = self._gateway.tick(time.monotonic(), stamp)
+        now = time.monotonic()
+        command = self._gateway.tick(now, stamp)
         if command is None:
+            self._fall_silent()
             return False
-        arm, gripper = vendor_messages(command, self._spec)
-        self._arm.publish(arm)
-        self._gripper.publish(gripper)
+        measured = self._gateway.measured(now)
+        self._speaks = True
+        self._arm.publish(message_from(self._to_arm.convert(command, measured, stamp)))
+        self._gripper.publish(message_from(self._to_gripper.convert(command, measured, stamp)))
         self._setpoint.publish(setpoint_message(command, self._spec, stamp))
         if command.source_stamp_ns is not None:
             self._trace.publish(trace_message(command.source_stamp_ns, stamp))
             self._latency.add((stamp - command.source_stamp_ns) * 1e-9)
         return bool(abs(command.velocity).max() > 0.0)
 
+    def _fall_silent(self) -> None:
+        """Tell a driver that would go on for ever to stop, once."""
+        farewell = self._to_arm.farewell(self.get_clock().now().nanoseconds) if self._speaks else None
+        self._speaks = False
+        if farewell is not None:
+            self._arm.publish(message_from(farewell))
+
     def _rival(self) -> str | None:
         """Who else publishes commands to the arm, as a sentence; None if nobody does."""
-        for topic in (self._spec.vendor.arm_command_topic, self._spec.vendor.gripper_command_topic):
+        for topic in (self._to_arm.topic, self._to_gripper.topic):
             publishers = [(p.node_namespace, p.node_name) for p in self.get_publishers_info_by_topic(topic)]
             own = (self.get_namespace(), self.get_name())
             if own in publishers:

@@ -9,7 +9,7 @@ import numpy as np
 from geometry_msgs.msg import Quaternion, Transform, TwistStamped, Vector3
 from sensor_msgs.msg import JointState as JointStateMsg
 from sensor_msgs.msg import Joy, TimeReference
-from std_msgs.msg import Float64MultiArray, Header
+from std_msgs.msg import Header
 from trajectory_msgs.msg import (
     JointTrajectory,
     JointTrajectoryPoint,
@@ -34,13 +34,6 @@ def setpoint_message(command: Command, spec: RobotSpec, stamp: int) -> JointStat
             stamp,
         )
     )
-
-
-def vendor_messages(command: Command, spec: RobotSpec) -> tuple[Float64MultiArray, Float64MultiArray]:
-    """What the driver's controllers take: arm joints in the robot's order, and one finger's position."""
-    position = dict(zip(command.joint_names, command.position, strict=True))
-    arm = Float64MultiArray(data=[float(position[name]) for name in spec.joint_names])
-    return arm, Float64MultiArray(data=[command.gripper_width / len(spec.gripper.joint_names)])
 
 
 def trace_message(captured: int, commanded: int) -> TimeReference:

@@ -7,12 +7,15 @@ import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Joy
 
+from spark_ros.adapters.base import Floats, StampedPose, StampedTwist, Trajectory, TrajectoryPoint
+from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
 from spark_ros.contracts import (
     ActionChunk,
     ActionKind,
     Command,
     Frame,
     JointState,
+    Pose,
     SparkError,
     StateFeatures,
     TeleopInput,
@@ -26,6 +29,7 @@ from spark_ros.data.cdr_messages import (
     encode_twist,
 )
 from spark_ros.nodes import messages, motion_messages
+from spark_ros.nodes.outgoing import message_from, message_type
 from spark_ros.robots.spec import load_robot
 
 pytestmark = pytest.mark.ros
@@ -132,7 +136,8 @@ def test_operator_input_arrives_and_no_joystick_means_no_deadman() -> None:
 def test_commands_reach_the_vendor_by_name_and_setpoints_are_readable_by_name() -> None:
     shuffled = SPEC.joint_names[::-1]
     command = Command(shuffled, np.arange(7.0), np.zeros(7), 0.06, STAMP)
-    arm, gripper = motion_messages.vendor_messages(command, SPEC)
+    arm = message_from(make_arm_adapter(SPEC).convert(command, None, STAMP))
+    gripper = message_from(make_gripper_adapter(SPEC).convert(command, None, STAMP))
     assert list(arm.data) == list(np.arange(7.0)[::-1]) and list(gripper.data) == [0.03]
     setpoint = messages.joints_from_message(motion_messages.setpoint_message(command, SPEC, STAMP))
     assert abs(SPEC.gripper.width(setpoint) - 0.06) < 1e-12
@@ -158,3 +163,28 @@ def test_the_bytes_are_those_that_programs_without_rclpy_write() -> None:
     np.testing.assert_array_equal(
         decode_frame(serialize_message(messages.image_from_frame(frame)), "front").image, frame.image
     )
+
+
+def test_what_adapters_describe_arrives_at_the_driver_as_it_was_meant() -> None:
+    pose = Pose(np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.6, 0.0, 0.8]))
+    points = (TrajectoryPoint(np.arange(7.0), np.ones(7), 0.05), TrajectoryPoint(np.arange(7.0), np.zeros(7), 1.25))
+    floats, trajectory, twist, target = (
+        over_the_wire(message_from(outgoing))
+        for outgoing in (
+            Floats((0.5, -1.0)),
+            Trajectory(SPEC.joint_names, points),
+            StampedTwist("base", STAMP, np.arange(6.0)),
+            StampedPose("base_link", STAMP, pose),
+        )
+    )
+    assert list(floats.data) == [0.5, -1.0]
+    assert tuple(trajectory.joint_names) == SPEC.joint_names
+    assert (trajectory.header.stamp.sec, trajectory.header.stamp.nanosec) == (0, 0)  # begin at once
+    assert [list(point.velocities) for point in trajectory.points] == [[1.0] * 7, [0.0] * 7]
+    after = trajectory.points[1].time_from_start
+    assert list(trajectory.points[1].positions) == list(range(7)) and (after.sec, after.nanosec) == (1, 250_000_000)
+    assert twist.header.frame_id == "base" and twist.header.stamp.nanosec == STAMP % 1_000_000_000
+    assert (twist.twist.linear.y, twist.twist.angular.z) == (1.0, 5.0)
+    orientation = target.pose.orientation
+    assert target.pose.position.z == 0.3 and (orientation.y, orientation.w) == (0.6, 0.8)
+    assert isinstance(floats, message_type(Floats)) and isinstance(target, message_type(StampedPose))
