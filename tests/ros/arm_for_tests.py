@@ -37,11 +37,12 @@ class PerfectArm:
         self.commands.append(self.q)
 
     def _on_gripper(self, message: Float64MultiArray) -> None:
-        self.width = 2 * message.data[0]
+        gripper = self._spec.gripper
+        self.width = float(gripper.widths(np.full(len(gripper.joint_names), message.data[0])))
 
     def _speak(self) -> None:
         if self.speaking:
             names = (*self._spec.joint_names, *self._spec.gripper.joint_names)
-            position = np.concatenate([self.q, np.full(2, self.width / 2)])
+            position = np.concatenate([self.q, self._spec.gripper.joint_positions(self.width)])
             stamp = self._node.get_clock().now().nanoseconds
             self._states.publish(message_from_joints(JointState(names, position, np.zeros(len(names)), stamp)))
