@@ -151,7 +151,7 @@ class Trainer(ABC, Generic[Batch, Model]):
         if progress.finished:
             if world.first:
                 tqdm.write(f"{self._run.path} is finished after {progress.step} steps: nothing to do")
-                if not self.complete:
+                if not self.complete:  # killed between the last checkpoint and what is made of it
                     self.finish()
             return
         (self._done,) = world.largest([self._done_part()])

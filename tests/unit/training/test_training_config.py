@@ -53,3 +53,39 @@ def test_a_wrong_override_is_refused_in_one_sentence(override: str, sentence: st
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(SparkError, match=r"no configuration file nowhere\.yaml"):
         load_config("nowhere.yaml")
+
+
+def test_the_shipped_encoder_file_names_every_option() -> None:
+    import yaml
+
+    from spark_ros.policies.options import write_options
+    from spark_ros.training.encoder_config import load_encoder_config
+
+    path = SHIPPED.with_name("train_encoder.yaml")
+    written, expected = yaml.safe_load(path.read_text()), write_options(load_encoder_config(path))
+    assert {key: set(value) if isinstance(value, dict) else None for key, value in written.items()} == {
+        key: set(value) if isinstance(value, dict) else None for key, value in expected.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["train_encoder_1gpu.yaml", "train_encoder_8gpu.yaml"])
+def test_the_shipped_gpu_files_are_read(name: str) -> None:
+    from spark_ros.training.encoder_config import load_encoder_config
+
+    config = load_encoder_config(SHIPPED.with_name(name))
+    assert (config.device, config.spark.image_size) == ("cuda", 224)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("spark.mask_rato=0.5", r"unknown option spark.mask_rato: did you mean mask_ratio\?"),
+        ("optimiser.precision=fp8", "option optimiser.precision is 'fp8': expected one of bf16, fp32"),
+        ("optimiser.layer_decay=0", r"option optimiser.layer_decay is 0.0: expected in \(0, 1\]"),
+    ],
+)
+def test_a_wrong_encoder_override_is_refused_in_one_sentence(override: str, sentence: str) -> None:
+    from spark_ros.training.encoder_config import load_encoder_config
+
+    with pytest.raises(SparkError, match=sentence):
+        load_encoder_config(None, ["out_dir=o", "data.folders=[d]", override])
