@@ -173,6 +173,8 @@ class SparkModel(nn.Module):
         proprioception_now: Tensor | None = None,
         proprioception_later: Tensor | None = None,
         valid: Tensor | None = None,
+        target_now: Tensor | None = None,
+        target_later: Tensor | None = None,
     ) -> SparkLosses:
         """Losses of a batch of frame pairs.
 
@@ -183,18 +185,21 @@ class SparkModel(nn.Module):
             proprioception_now: (B, P) at `now`, for the action head.
             proprioception_later: (B, P) at `later`.
             valid: (B,) bool, which samples have proprioception; all if left out.
+            target_now: (B, 3, S, S), what the teacher sees of `now`; the same picture if left out.
+            target_later: (B, 3, S, S), what the teacher sees of `later`, and the pixels to predict.
 
         Raises:
             SparkError: The action head is on and the batch has no proprioception.
         """
         options = self.options
-        student, original_now, original_later = self._encode_pair(now, later)
+        student, original_now, original_later = self._encode_pair(now, later, target_now, target_later)
         terms: dict[str, Tensor] = {}
         total = now.new_zeros(())
         if options.dynamics_weight:
             prediction = self._predict(student.bottleneck, later, generator)
             weight = self._importance(original_now, original_later) * ~prediction.visible
-            terms["dynamics"] = self._dynamics(prediction, later, original_later, weight)
+            target = later if target_later is None else target_later
+            terms["dynamics"] = self._dynamics(prediction, target, original_later, weight)
             total = total + options.dynamics_weight * terms["dynamics"].mean()
         if options.preserve_weight:
             projected = self.projection(student.patches).float()
@@ -262,13 +267,17 @@ class SparkModel(nn.Module):
         """Everything that is optimised."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
-    def _encode_pair(self, now: Tensor, later: Tensor) -> tuple[StudentTokens, Tensor, Tensor]:
+    def _encode_pair(
+        self, now: Tensor, later: Tensor, target_now: Tensor | None, target_later: Tensor | None
+    ) -> tuple[StudentTokens, Tensor, Tensor]:
         """The student's tokens of `now`, the teacher's patches (B, N, D) of both.
 
-        Where the student's first blocks are still the teacher's, both are computed from one pass through these.
+        Where the student's first blocks are still the teacher's and both see the same picture, one pass through these
+        serves both.
         """
-        images = torch.cat([now, later])
-        if self.options.adaptation != "last" or self.options.bottleneck != "cls":
+        own_view = target_now is not None and target_later is not None
+        images = torch.cat([target_now, target_later]) if own_view else torch.cat([now, later])  # type: ignore[list-item]
+        if own_view or self.options.adaptation != "last" or self.options.bottleneck != "cls":
             original_now, original_later = self.teacher_patches(images).float().chunk(2)
             return self.encode(now), original_now, original_later
         shared = len(self.student.blocks) - self.options.last_blocks

@@ -32,6 +32,8 @@ class SparkOptions:
         preserve_weight: Weight of L_kp; 0 leaves it out.
         target: What is predicted of the later frame: ``teacher`` features (standardised per channel), ``pixels``
             (normalised per patch, as in He et al., arXiv:2111.06377) or ``both``.
+        clean_targets: The teacher sees the frames in their true colours, the student recoloured ones: so it learns
+            to see through another light. False recolours both.
         mask_ratio: Part of the later frame's patches that is hidden from the decoder.
         motion_weight: How much more a patch counts whose teacher feature changed between the frames; 0 for not at
             all. At 1 the patch that changed most counts twice.
@@ -59,6 +61,7 @@ class SparkOptions:
     dynamics_weight: float = 1.0
     preserve_weight: float = 1.0
     target: str = "teacher"
+    clean_targets: bool = True
     mask_ratio: float = 0.9
     motion_weight: float = 0.0
     decoder_depth: int = 4

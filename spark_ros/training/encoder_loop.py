@@ -24,7 +24,7 @@ from spark_ros.training.flops import flops_per_pair, measure_peak
 from spark_ros.training.interrupt import Interrupted, InterruptFlag
 from spark_ros.training.metrics import MetricsFile, Panel, plot_curves
 from spark_ros.training.optimisation import step_seed
-from spark_ros.training.pairs import PairBatch
+from spark_ros.training.pairs import PairBatch, recolour
 from spark_ros.training.run_directory import RunDirectory
 from spark_ros.training.trainer import Schedule, StepLosses, Trainer
 
@@ -179,13 +179,15 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
 
     def _losses(self, model: torch.nn.Module, batch: PairBatch, generator: torch.Generator) -> SparkLosses:
         device = self._world.device
-        now, later = (normalise_images(images.to(device, non_blocking=True)) for images in (batch.now, batch.later))
+        clean = [images.to(device, non_blocking=True) for images in (batch.now, batch.later)]
+        now, later = (normalise_images(recolour(images, batch.gain)) for images in clean)
+        targets = [normalise_images(images) for images in clean] if self._config.spark.clean_targets else [None, None]
         proprioception = (
             None if values is None else values.to(device)
             for values in (batch.proprioception_now, batch.proprioception_later)
         )
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self._bfloat16):
-            return model(now, later, generator, *proprioception)
+            return model(now, later, generator, *proprioception, target_now=targets[0], target_later=targets[1])
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:

@@ -39,7 +39,7 @@ class PairOptions:
         same_frame_crop: The second frame is another crop of the first: what is learnt without any time.
         crop: ``center`` or ``none``, see `data.preprocess.ImagePreprocess`.
         crop_scale: Smallest and largest part of the picture's area that a random crop shows.
-        brightness: Largest relative change of brightness, the same for both frames.
+        brightness: Largest relative change of brightness, the same for both frames, see `PairBatch.gain`.
         colour: Largest relative change of each colour channel, the same for both frames.
         flip: Mirror half of the pairs; a mirrored robot is another robot, so off by default.
         validation_fraction: Part of the episodes that is held out, at least one.
@@ -66,6 +66,7 @@ class PairBatch:
     Attributes:
         now: (B, S, S, 3) uint8, the earlier frames.
         later: (B, S, S, 3) uint8.
+        gain: (B, 3) float32, by which `recolour` is to multiply the channels of both frames; 1 where nothing was drawn.
         gap_s: (B,) float64, true time between them.
         clip: (B,) int64, number of each pair's clip in the sampler.
         names: Of the sampler's clips.
@@ -75,6 +76,7 @@ class PairBatch:
 
     now: Tensor
     later: Tensor
+    gain: Tensor
     gap_s: NDArray[np.float64]
     clip: NDArray[np.int64]
     names: list[str]
@@ -146,6 +148,7 @@ class PairSampler:
             views[1] = views[0]  # the camera does not move between the frames of a pair
         part = range(rank * size // world, (rank + 1) * size // world)
         images = np.empty((2, len(part), self._size, self._size, 3), np.uint8)
+        gains = np.ones((len(part), 3), np.float32)
         clips, gaps = np.empty(len(part), np.int64), np.empty(len(part))
         frames = np.empty((2, len(part)), np.int64)
         for row, pair in enumerate(part):
@@ -154,11 +157,15 @@ class PairSampler:
             later = now if self._options.same_frame_crop else self._later(clip, now, fraction[pair])
             for which, frame in enumerate((now, later)):
                 images[which, row] = self._view(self._store.frame(clip, frame), views[which][pair])
+            if self._augment:
+                gains[row] = views[0][pair].gain
             stamps = self._clips[clip].stamps_s
             clips[row], gaps[row], frames[:, row] = clip, stamps[later] - stamps[now], (now, later)
         state_now, state_later = (self._state(clips, numbers) for numbers in frames)
         now_images, later_images = torch.from_numpy(images)
-        return PairBatch(now_images, later_images, gaps, clips, self.names, state_now, state_later)
+        return PairBatch(
+            now_images, later_images, torch.from_numpy(gains), gaps, clips, self.names, state_now, state_later
+        )
 
     def prefetch(
         self, size: int, first: int, end: int, rank: int = 0, world: int = 1, workers: int = 1
@@ -228,9 +235,12 @@ class _View:
         matrix = np.array([[zoom, 0.0, -left * zoom], [0.0, zoom, -top * zoom]])
         if self.mirrored:
             matrix[0] = (-zoom, 0.0, size - 1 + left * zoom)
-        seen = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        table = np.clip(np.arange(256)[:, None] * np.array(self.gain), 0, 255).astype(np.uint8)
-        return cv2.LUT(seen, table[None])  # type: ignore[return-value]
+        return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+
+
+def recolour(images: Tensor, gain: Tensor) -> Tensor:
+    """(B, S, S, 3) uint8 with their channels multiplied by (B, 3), saturating at 255; on the device of `images`."""
+    return (images.float() * gain[:, None, None].to(images.device)).clamp_(max=255.0).to(torch.uint8)
 
 
 def split_clips(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
