@@ -80,7 +80,8 @@ setup(
         "pydantic>=2.5",  # the bundle manifest is a validated schema
         "mcap>=1.2",  # episodes
         "rosbags>=0.10",  # CDR and message definitions without a ROS installation
-        "pin>=3.0",  # pinocchio: forward kinematics, Jacobians, later collisions
+        "pin>=3.4",  # pinocchio: forward kinematics, Jacobians, distances between links
+        "coal>=3.0",  # their shapes
         "ruckig>=0.14",  # jerk-limited setpoints in microseconds
         "tqdm>=4.60",
     ],

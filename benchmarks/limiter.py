@@ -10,7 +10,7 @@
   joint states that jump or are broken, clocks that jump, requests at any time.
 
 Every arm that has a description takes part, with its full and with lowered scales. A step is one command; a violation
-is a step beyond a limit, by kind (`limits/check.py`). The tool's speed may be 3% and its place 5 mm beyond what is
+is a step beyond a limit, by kind (`limits/check.py`). The tool's speed may be 5% and its place 5 mm beyond what is
 aimed at. Times are of a step of the limiter, from joint target to setpoint, without the inverse kinematics before it;
 those of the processor leave out what other programs took meanwhile.
 """

@@ -33,7 +33,7 @@ KINDS = (
 SLACK = 1e-6  # relative, rounding
 POINT_SLACK = 1e-9  # rad/s, m: absolute rounding
 # What the tool's limits are kept to: aimed at is the limit itself, never exceeded is this much more.
-TOOL_SPEED_TOLERANCE = 1.03
+TOOL_SPEED_TOLERANCE = 1.05
 WALL_TOLERANCE = 0.005  # m
 STOP_STEPS = 100  # longest stop
 

@@ -52,6 +52,8 @@ class GatewayConfig:
         teleop_angular_acceleration: rad/s^2, the same for rotation.
         wall_braking: m/s^2 with which the tool slows down before the workspace's walls, half of what the arm manages,
             so that it stops at the table and not in it.
+        collision_margin_m: What stays between links, and between links and the table, where the arm's description knows
+            its shape. 2 cm hold a cable and what a calibrated arm is off its setpoint.
         frozen_frames: So many identical images in a row, while the arm moves, and their camera counts as frozen. A
             sensor's noise makes no two images equal; 5 at 10 Hz are half a second of acting on the past.
         frozen_motion_rad: How far a joint must have moved meanwhile: 0.02 rad is 1 cm at the tool, which a camera sees.
@@ -87,6 +89,7 @@ class GatewayConfig:
     teleop_acceleration: float = 2.0
     teleop_angular_acceleration: float = 8.0
     wall_braking: float = 1.0
+    collision_margin_m: float = 0.02
     frozen_frames: float = 5.0
     frozen_motion_rad: float = 0.02
     drift_limit: float | None = None

@@ -1,9 +1,9 @@
-"""What the limits of single joints cannot see: the tool's speed and the walls of its workspace.
+"""What single joints cannot see: the tool's speed, the walls of its workspace, and the arm in its own way.
 
-`Motion` aims well inside of both. That alone keeps neither for every input: joints that change speed one by one, a
-singularity, or a joint target whose way leads around can carry the tool past them. So the limiter asks here, before
-every step, about the whole way from the step's end to rest. A step after which the arm could not be stopped within
-these limits is not taken; the arm then brakes, which was asked about a step before.
+`Motion` aims well inside of the first two. That alone keeps neither for every input: joints that change speed one by
+one, a singularity, or a joint target whose way leads around can carry the tool past them. So the limiter asks here,
+before every step, about the whole way from the step's end to rest. A step after which the arm could not be stopped
+within these limits is not taken; the arm then slows down or brakes, which was asked about a step before.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from spark_ros.contracts import FloatArray
+from spark_ros.robots.clearance import Clearance
 from spark_ros.robots.kinematics import Kinematics
 
 # Tracking a target along a wall, or at the highest speed, strays by a little; only beyond that is the step refused.
 SPEED_TOLERANCE = 1.01
 WALL_TOLERANCE = 0.004  # m
+MOST_LOOKS = 6  # distances computed on one way; between two of them the arm turns by hundredths of a rad
 
 
 class ToolGuard:
@@ -59,3 +61,38 @@ class ToolGuard:
             if left[row] <= room and fastest[row] <= linear and turning[row] <= angular:
                 return True
         return True
+
+
+class CollisionGuard:
+    """Judges ways to rest by how close links come to each other and to the table."""
+
+    def __init__(self, clearance: Clearance, margin_m: float) -> None:
+        """Keeps `margin_m` between them."""
+        self._clearance = clearance
+        self._margin = margin_m
+        self._seen: tuple[FloatArray, float] | None = None  # where the last distance was computed, and that distance
+
+    def permits(self, position: FloatArray, way: FloatArray) -> bool:
+        """True where the margin is kept all along; from within it, where nothing comes closer than it is.
+
+        Args:
+            position: (J,) rad where the arm is.
+            way: (T, 2, J) joint positions and velocities from the step's end to rest.
+        """
+        joints, margin, levers = way[:, 0], self._margin, self._clearance.levers
+        if self._seen is not None:
+            seen, distance = self._seen
+            if (np.abs(joints - seen) @ levers).max() <= distance - margin:
+                return True  # joints cannot have brought anything that close since
+        row, least = 0, max(1, -(-len(joints) // MOST_LOOKS))
+        while True:
+            distance = self._clearance.distance(joints[row])
+            if distance < margin:
+                margin = min(margin, self._clearance.distance(position) - 1e-6)
+                if distance < margin:
+                    return False
+            self._seen = (joints[row], distance)
+            beyond = np.abs(joints[row + 1 :] - joints[row]) @ levers > distance - margin
+            if row == len(joints) - 1 or not beyond.any():
+                return True
+            row = min(max(row + 1 + int(np.argmax(beyond)), row + least), len(joints) - 1)

@@ -13,7 +13,7 @@ from spark_ros.contracts import ActionKind, FloatArray, Pose, SparkError
 from spark_ros.control.config import GatewayConfig
 from spark_ros.control.executor import Target
 from spark_ros.control.gripper import WidthLimiter
-from spark_ros.control.guard import ToolGuard
+from spark_ros.control.guard import CollisionGuard, ToolGuard
 from spark_ros.control.limiter import JointSetpoint, Limiter
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.pose import vector_from_pose
@@ -32,7 +32,10 @@ class Motion:
         self._walls = (spec.workspace.lower.tolist(), spec.workspace.upper.tolist())
         self._look_ahead_s = 2 * config.period_s
         self._kinematics = Kinematics(spec)
-        self._limiter = Limiter(spec, config, self._permitted, ToolGuard(self._kinematics).permits)
+        self._tool_guard = ToolGuard(self._kinematics)
+        clearance = self._kinematics.clearance()
+        self._collision_guard = None if clearance is None else CollisionGuard(clearance, config.collision_margin_m)
+        self._limiter = Limiter(spec, config, self._permitted, self._guard)
         self._gripper = WidthLimiter(spec.gripper, config.period_s)
         self._reference = spec.home  # joints of the last target: where the next inverse kinematics starts
 
@@ -119,6 +122,11 @@ class Motion:
             )
         if not (np.isfinite(target.value).all() and np.isfinite(target.rate).all()):
             raise SparkError(f"{target.kind.value} target carries values that are not finite")
+
+    def _guard(self, position: FloatArray, way: FloatArray) -> bool:
+        """Whether the arm may end up on this way to rest, see `guard`."""
+        collision = self._collision_guard
+        return self._tool_guard.permits(position, way) and (collision is None or collision.permits(position, way))
 
     def _permitted(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
         """The joint velocity, lowered to the arm's tool speeds and to what can still be braked before a wall."""

@@ -12,6 +12,7 @@ import numpy as np
 import pinocchio as pin
 
 from spark_ros.contracts import FloatArray, Pose
+from spark_ros.robots.clearance import Clearance
 from spark_ros.robots.spec import Origin, RobotSpec
 
 # Gauss-Newton leaves about the square of the last step, so these tolerances cost no iteration beyond one of 1e-3;
@@ -43,6 +44,10 @@ class Kinematics:
         self._lower = spec.limits.position_lower
         self._upper = spec.limits.position_upper
 
+    def clearance(self) -> Clearance | None:
+        """The distances of this arm to itself and its table; None where its shape is unknown."""
+        return None if self.spec.collision is None else Clearance(self._model, self.spec.collision)
+
     def forward(self, q: FloatArray) -> Pose:
         """The tool in the base frame."""
         pin.framesForwardKinematics(self._model, self._data, q)
@@ -60,7 +65,7 @@ class Kinematics:
         return np.cumsum(lengths[:0:-1])[::-1].copy()
 
     def tool_motion(self, q: FloatArray, velocity: FloatArray) -> tuple[list[float], list[float]]:
-        """The tool's position, m, and its twist, linear then angular, both in base axes, at this joint velocity (J,)."""
+        """The tool's position, m, and its twist, linear then angular, at this joint velocity (J,); in base axes."""
         pin.forwardKinematics(self._model, self._data, q, velocity)
         placement = pin.updateFramePlacement(self._model, self._data, self._frame)
         twist = pin.getFrameVelocity(self._model, self._data, self._frame, pin.LOCAL_WORLD_ALIGNED)

@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from spark_ros.contracts import FloatArray, SparkError
+from spark_ros.robots.clearance import CollisionShapes, shapes_from
 from spark_ros.robots.gripper import GripperSpec, gripper_from
 from spark_ros.robots.vendor import VendorTopics, vendor_from
 
@@ -115,6 +116,7 @@ class RobotSpec:
         ee_max_angular_speed: Cap for commanded tool motion, rad/s.
         gripper: The gripper.
         vendor: The driver's topics.
+        collision: The arm's shape and the table, None if unknown: then only the tool's walls keep it from things.
     """
 
     name: str
@@ -130,6 +132,7 @@ class RobotSpec:
     ee_max_angular_speed: float
     gripper: GripperSpec
     vendor: VendorTopics
+    collision: CollisionShapes | None = None
 
 
 def robot_names() -> tuple[str, ...]:
@@ -188,6 +191,7 @@ def _parse(doc: Mapping[str, Any]) -> RobotSpec:
         ee_max_angular_speed=float(doc["ee_max_angular_speed"]),
         gripper=gripper_from(doc["gripper"]),
         vendor=vendor_from(doc["vendor"]),
+        collision=shapes_from(doc.get("collision"), size),
     )
 
 

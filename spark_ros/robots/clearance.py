@@ -1,0 +1,151 @@
+"""How far an arm is from itself and from the table it stands on.
+
+Links are capsules, wide enough to hold the link's mesh: the distance between two is exact and takes nanoseconds, and
+what they report is never more than the true distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import coal
+import numpy as np
+import pinocchio as pin
+
+from spark_ros.contracts import FloatArray
+
+
+@dataclass(frozen=True)
+class Capsule:
+    """All points within `radius` of a line segment that is fixed in a link.
+
+    Attributes:
+        link: 0 is the base; n moves with joint n, counted from 1, and is given in that joint's frame.
+        start: (3,) m.
+        end: (3,) m.
+        radius: m.
+        table: Whether it must keep away from the table; fingers must not.
+    """
+
+    link: int
+    start: FloatArray
+    end: FloatArray
+    radius: float
+    table: bool
+
+
+@dataclass(frozen=True)
+class CollisionShapes:
+    """What an arm can bump into itself and the table with.
+
+    Attributes:
+        capsules: In any order; several may belong to a link.
+        touching: Pairs of links that are always close, and never checked; neighbours are not either.
+        table_z: Height of the table in the base frame, m.
+    """
+
+    capsules: tuple[Capsule, ...]
+    touching: tuple[tuple[int, int], ...]
+    table_z: float
+
+
+def shapes_from(doc: Mapping[str, Any] | None, joints: int) -> CollisionShapes | None:
+    """Reads the section `collision` of a robot's description; None where there is none.
+
+    Raises:
+        KeyError: A key is missing.
+        ValueError: A value makes no sense.
+    """
+    if doc is None:
+        return None
+    capsules = tuple(
+        Capsule(int(entry["link"]), _point(entry["from"]), _point(entry["to"]), float(entry["radius"]), entry["table"])
+        for entry in doc["capsules"]
+    )
+    if any(not 0 <= capsule.link <= joints or capsule.radius <= 0 for capsule in capsules):
+        raise ValueError(f"collision.capsules need a positive radius and a link from 0 to {joints}")
+    touching = tuple((int(first), int(second)) for first, second in doc["touching"])
+    return CollisionShapes(capsules, touching, float(doc["table_z"]))
+
+
+class Clearance:
+    """Smallest distance, for one arm. Not safe for use by two threads at once."""
+
+    def __init__(self, model: pin.Model, shapes: CollisionShapes) -> None:
+        """Takes the arm's kinematic model, whose joint n carries link n."""
+        self._model, self._data = model, model.createData()
+        self._shapes = pin.GeometryModel()
+        for index, capsule in enumerate(shapes.capsules):
+            self._shapes.addGeometryObject(_geometry(f"capsule {index}", capsule))
+        table = coal.Halfspace(np.array([0.0, 0.0, 1.0]), shapes.table_z)
+        top = self._shapes.addGeometryObject(pin.GeometryObject("table", 0, 0, pin.SE3.Identity(), table))
+        for first, second in _pairs(shapes):
+            self._shapes.addCollisionPair(pin.CollisionPair(first, second))
+        for index, capsule in enumerate(shapes.capsules):
+            if capsule.table and capsule.link > 0:
+                self._shapes.addCollisionPair(pin.CollisionPair(index, top))
+        self._scratch = self._shapes.createData()
+        self._levers = _levers(model, shapes.capsules)
+
+    @property
+    def levers(self) -> FloatArray:
+        """(J,) m: how much a distance can change at most by a rad of each joint."""
+        return self._levers
+
+    def distance(self, q: FloatArray) -> float:
+        """The smallest distance, m, at joints (J,), rad; below zero where capsules meet."""
+        pin.updateGeometryPlacements(self._model, self._data, self._shapes, self._scratch, q)
+        nearest = pin.computeDistances(self._shapes, self._scratch)
+        return float(self._scratch.distanceResults[nearest].min_distance)
+
+    def closest(self, q: FloatArray) -> tuple[float, str, str]:
+        """The smallest distance, m, and what is that close, for a person."""
+        self.distance(q)
+        distances = [result.min_distance for result in self._scratch.distanceResults]
+        pair = self._shapes.collisionPairs[int(np.argmin(distances))]
+        return min(distances), *(self._name(index) for index in (pair.first, pair.second))
+
+    def _name(self, index: int) -> str:
+        shape = self._shapes.geometryObjects[index]
+        return "the table" if shape.name == "table" else f"link {shape.parentJoint}"
+
+
+def _pairs(shapes: CollisionShapes) -> Sequence[tuple[int, int]]:
+    """Indices of the capsules that could meet."""
+    touching = {frozenset(pair) for pair in shapes.touching}
+    links = [capsule.link for capsule in shapes.capsules]
+    return [
+        (first, second)
+        for first in range(len(links))
+        for second in range(first + 1, len(links))
+        if abs(links[first] - links[second]) > 1 and frozenset((links[first], links[second])) not in touching
+    ]
+
+
+def _levers(model: pin.Model, capsules: Sequence[Capsule]) -> FloatArray:
+    """(J,) m: how far from a joint's axis any point that it moves can be."""
+    lengths = np.array([float(np.linalg.norm(placement.translation)) for placement in model.jointPlacements])[1:]
+    reach = np.zeros(model.nq)
+    for capsule in capsules:
+        extent = capsule.radius + max(float(np.linalg.norm(capsule.start)), float(np.linalg.norm(capsule.end)))
+        for joint in range(capsule.link):  # from this joint's frame on to the capsule's link, then to its far end
+            reach[joint] = max(reach[joint], float(lengths[joint + 1 : capsule.link].sum()) + extent)
+    return reach
+
+
+def _geometry(name: str, capsule: Capsule) -> pin.GeometryObject:
+    along = capsule.end - capsule.start
+    length = float(np.linalg.norm(along))
+    rotation = pin.Quaternion.FromTwoVectors(np.array([0.0, 0.0, 1.0]), along if length > 0 else np.array([0, 0, 1.0]))
+    placement = pin.SE3(rotation.matrix(), (capsule.start + capsule.end) / 2)
+    return pin.GeometryObject(name, capsule.link, 0, placement, coal.Capsule(capsule.radius, length))
+
+
+def _point(values: Sequence[float]) -> FloatArray:
+    point = np.array(values, dtype=np.float64)
+    if point.shape != (3,) or not np.all(np.isfinite(point)):
+        raise ValueError("the ends of a capsule must be 3 finite numbers")
+    point.setflags(write=False)
+    return point
