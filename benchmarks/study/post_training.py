@@ -12,6 +12,7 @@ from spark_ros.shares import config_file
 from spark_ros.training.encoder_config import EncoderTrainingConfig, load_encoder_config
 from spark_ros.training.encoder_loop import train_encoder
 
+STEPS = 500  # of every arm; the quick configuration has more, and the study two cores for a dozen arms
 QUICK = {"optimiser.max_steps": 3, "optimiser.batch_size": 4, "validation_pairs": 4}
 
 
@@ -39,6 +40,7 @@ def encoder_config(arm: Arm, video: Suite, settings: Settings) -> EncoderTrainin
         "threads": 1,
         "probe_every": 0,
         "spark.image_size": IMAGE_SIZE,
+        "optimiser.max_steps": STEPS,
         **{f"spark.{name}": value for name, value in arm.post_training.spark.items()},
         **{f"data.{name}": value for name, value in arm.post_training.pairs.items()},
         **(QUICK if settings.quick else {}),

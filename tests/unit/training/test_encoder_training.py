@@ -186,8 +186,8 @@ def test_an_interrupted_run_is_saved_and_continues(make_config, tmp_path: Path, 
 def test_a_loss_that_is_not_finite_names_the_clips_and_keeps_the_last_good_state(make_config, monkeypatch) -> None:
     forward, calls = SparkModel.forward, []
 
-    def breaks_late(model, *arguments):
-        losses = forward(model, *arguments)
+    def breaks_late(model, *arguments, **targets):
+        losses = forward(model, *arguments, **targets)
         calls.extend([1] if model.training else [])
         if model.training and len(calls) == 16:
             losses.terms["dynamics"][2] *= torch.nan
