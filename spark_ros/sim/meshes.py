@@ -32,6 +32,7 @@ def simplify_visuals(mjcf: mujoco.MjSpec, cell_m: float, min_faces: int = 300) -
             continue
         vertices, faces = simplify(*_geometry(model, index), cell_m)
         mesh.file = ""
+        mesh.scale = [1.0, 1.0, 1.0]  # the compiled vertices have it already
         mesh.uservert = vertices.flatten()
         mesh.userface = faces.flatten()
         mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # a simplified surface need not be closed

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from spark_ros.contracts import SparkError
-from spark_ros.sim.arms import fr3
+from spark_ros.sim.arms import fr3, ur5e
 from spark_ros.sim.arms.base import ArmModel
 from spark_ros.sim.experts.base import Expert, ExpertWorld
 from spark_ros.sim.experts.drawer import DrawerExpert
@@ -17,7 +17,7 @@ from spark_ros.sim.tasks.drawer import DrawerTask
 from spark_ros.sim.tasks.lift import LiftTask
 from spark_ros.sim.tasks.place import PlaceTask
 
-ARMS: dict[str, Callable[[], ArmModel]] = {"fr3": fr3.load}
+ARMS: dict[str, Callable[[], ArmModel]] = {"fr3": fr3.load, "ur5e": ur5e.load}
 TASKS: dict[str, Callable[[], Task]] = {"lift": LiftTask, "place": PlaceTask, "drawer": DrawerTask}
 EXPERTS: dict[str, Callable[[ExpertWorld, int, bool], Expert]] = {
     "lift": LiftExpert,

@@ -1,7 +1,7 @@
 """Open the drawer of a small cabinet by its upright handle.
 
-Success: the drawer is open by at least 9 of its 12 cm, for 0.3 s without a break. The cabinet is heavy and stays
-where it is, unless it is pushed hard.
+Success: the drawer is open by at least 9 of its 12 cm, for 0.3 s without a break. The cabinet is heavy: a hand
+that bumps into it moves it slowly.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from lift_episode import run_expert
+from expert_episode import run_expert
 
 from spark_ros.contracts import Pose, SparkError
 from spark_ros.robots.kinematics import Kinematics

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from lift_episode import run_expert
+from expert_episode import run_expert
 
 from spark_ros.contracts import SparkError
 from spark_ros.sim import distractors, shifts
@@ -158,3 +158,25 @@ def test_the_expert_lifts_cubes_of_other_sizes() -> None:
 def test_an_unknown_shift_is_refused_with_what_there_is() -> None:
     with pytest.raises(SparkError, match="nominal, light"):
         World(render=False, shift="fog")
+
+
+@pytest.mark.parametrize("task", ["place", "drawer"])
+@pytest.mark.parametrize("name", SHIFTED)
+def test_the_other_tasks_have_their_layouts_and_physics_under_every_shift(task: str, name: str) -> None:
+    nominal, shifted = World(task, render=False), World(task, render=False, shift=name)
+    ours, theirs = trace(nominal, 7), trace(shifted, 7)
+    if name == "cube_size":
+        assert ours.shape == theirs.shape
+    else:
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("task", ["place", "drawer"])
+def test_both_cameras_see_the_main_object_of_the_other_tasks_at_the_start(task: str) -> None:
+    world = World(task, image_size=112)
+    for seed in range(12):
+        world.reset(seed)
+        for camera in world.camera_names:
+            red, green, blue = np.moveaxis(world.render(camera).astype(int), -1, 0)
+            assert np.sum((red > 60) & (red > 3 * green) & (red > 3 * blue)) > 8, f"{camera} seed {seed}"
+    world.close()

@@ -16,18 +16,18 @@ TICKS_PER_INPUT = 5  # gateway at 100 Hz, operator at 20 Hz
 
 
 @dataclass
-class LiftEpisode:
+class Episode:
     success: bool = False
     duration_s: float = 0.0
     inputs: list[TeleopInput] = field(default_factory=list)
     joints: list[np.ndarray] = field(default_factory=list)
 
 
-def run_expert(world: World, expert_seed: int = 0, perturb: bool = False) -> LiftEpisode:
+def run_expert(world: World, expert_seed: int = 0, perturb: bool = False) -> Episode:
     """Drives the world on from its present state until success or the task's end."""
     gateway = Gateway(world.spec, GatewayConfig())
     expert = make_expert(world.task.name, world, expert_seed, perturb)
-    episode = LiftEpisode()
+    episode = Episode()
     gateway.on_joint_state(world.joint_state(_ns(world)), world.time_s)
     assert gateway.engage(Mode.TELEOP, world.time_s).ok
     tick = 0
