@@ -66,11 +66,13 @@ def main() -> None:
         seen = frames[encoder.image_size]
         figures[name] = rows.get(name, partial(_probe, encoder, options.original, seen, amount))
         print(f"probed {name}", flush=True)
+    probed = next(iter(frames.values()))
     measured = {
         "folder": Path(options.clips).name,
-        "clips": len(clips),
+        "clips": len(probed),
+        "clips_in_folder": len(clips),
         "cameras": sorted({clip.camera for clip in clips}),
-        "frames": sum(len(clip.images) for clip in next(iter(frames.values()))),
+        "frames": sum(len(clip.images) for clip in probed),
         "original": options.original,
         "options": asdict(amount),
         "encoders": {name: {"recipe": encoders[name].recipe, **found} for name, found in figures.items()},
@@ -131,7 +133,10 @@ def show(measured: Mapping[str, Any]) -> None:
     encoders = measured["encoders"]
     names = {name: None for found in encoders.values() for name in found}
     width = max(12, *(len(name) for name in encoders))
-    print(f"{measured['clips']} clips of {', '.join(measured['cameras'])}; {measured['frames']} frames")
+    print(
+        f"{measured['clips']} of {measured['clips_in_folder']} clips of {', '.join(measured['cameras'])}; "
+        f"{measured['frames']} frames"
+    )
     print(f"{'':26}" + "".join(f"{name:>{width + 2}}" for name in encoders))
     for name in names:
         if name != "recipe" and not name.startswith("block"):
