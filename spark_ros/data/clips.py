@@ -97,7 +97,7 @@ def open_clips(folder: str | Path, cameras: Sequence[str] | None = None, damaged
             return episode_clips(folder, cameras)
         from spark_ros.data.clips_video import video_clips
 
-        clips = video_clips(folder)
+        clips = video_clips(folder, damaged)
     except ModuleNotFoundError as error:
         raise SparkError(f"reading {folder} needs {error.name}: pip install 'spark_ros[train]'") from error
     if not clips:

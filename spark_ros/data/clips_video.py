@@ -2,63 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spark_ros.contracts import ImageArray
+from spark_ros.contracts import FloatArray, ImageArray, SparkError
 from spark_ros.data.clips import Clip
 from spark_ros.data.video_reader import VideoReader
 
-SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+SUFFIXES = (".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mov")
 CAMERA = "video"
 
-
-def video_files(folder: Path) -> list[Path]:
-    """All video files of a tree, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+_SAMPLE_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class VideoClip:
-    """See `clips.Clip`."""
+def video_clips(folder: Path, damaged: str = "refuse") -> list[Clip]:
+    """A clip per file of the tree, in the order of their paths.
 
-    name: str
-    camera: str
-    stamps_s: NDArray[np.float64]
-    fingerprint: str
-    reader: VideoReader
-    proprioception: NDArray[np.float32] | None = None
-    object_state: Mapping[str, NDArray[np.float64]] | None = None
-    first: int = 0  # number of its first frame in the file
-
-    def image(self, index: int) -> ImageArray:
-        """See `clips.Clip.image`."""
-        return self.reader.frame(self.first + index)
-
-    def images(self) -> Iterator[ImageArray]:
-        """See `clips.Clip.images`."""
-        return self.reader.frames(self.first, self.first + len(self.stamps_s))
-
-
-def video_clips(folder: Path) -> list[Clip]:
-    """A clip per file.
+    Args:
+        folder: The tree; files and folders whose names begin with a dot are left out.
+        damaged: ``refuse`` or ``skip`` a file that cannot be opened or whose first frame cannot be decoded. One that
+            is damaged further in is refused, always, when that frame is reached.
 
     Raises:
         SparkError: A file is no video, or is damaged.
     """
     clips: list[Clip] = []
-    for path in video_files(folder):
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in inner.parts):
+            continue
         reader = VideoReader(path)
-        name = f"{folder.name}/{path.relative_to(folder)}"
-        clips.append(VideoClip(name, CAMERA, reader.stamps_s, file_fingerprint(path), reader))
+        try:
+            next(reader.frames(0, 1))
+        except SparkError as error:
+            if damaged == "refuse":
+                raise
+            warnings.warn(f"left out: {error}", stacklevel=3)
+            continue
+        clips.append(VideoClip(f"{folder.name}/{inner}", reader, file_fingerprint(path)))
     return clips
 
 
+@dataclass(frozen=True, eq=False)
+class VideoClip:
+    """One file, see `clips.Clip`; its stamps are the true presentation times.
+
+    Attributes:
+        name: Path within the folder, and the folder's name before it.
+        reader: Of the file.
+        fingerprint: Of the file.
+    """
+
+    name: str
+    reader: VideoReader
+    fingerprint: str
+    camera: str = CAMERA
+    proprioception: None = None
+    object_state: None = None
+
+    @property
+    def stamps_s(self) -> FloatArray:
+        """See `clips.Clip`."""
+        return self.reader.stamps_s
+
+    def image(self, index: int) -> ImageArray:
+        """See `clips.Clip`."""
+        return self.reader.frame(index)
+
+    def images(self) -> Iterator[ImageArray]:
+        """See `clips.Clip`."""
+        return self.reader.frames(0, len(self.stamps_s))
+
+
 def file_fingerprint(path: Path) -> str:
-    """Path, size and time of change: hashing days of video would take longer than decoding it."""
-    status = path.stat()
-    return f"{path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
+    """SHA-256 of a file's size and of its beginning, middle and end: all of it would take long for days of video.
+
+    Raises:
+        SparkError: The file cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        digest = hashlib.sha256(str(size).encode())
+        with path.open("rb") as file:
+            for start in sorted({0, max(0, size // 2), max(0, size - _SAMPLE_BYTES)}):
+                file.seek(start)
+                digest.update(file.read(_SAMPLE_BYTES))
+    except OSError as error:
+        raise SparkError(f"cannot read {path}: {error.strerror}") from error
+    return digest.hexdigest()

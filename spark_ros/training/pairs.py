@@ -10,7 +10,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,6 +26,7 @@ from spark_ros.training.frames import FrameStore
 
 FRAMES = ("cache", "decode")
 STORED_SCALE = 1.25  # stored frames are this much larger than the input, so that a crop is not all interpolation
+JITTER_S = 0.005  # by which the stamps of a regular camera wander
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class PairOptions:
 
     Attributes:
         folders: Recorded episodes, LeRobot v3 datasets or trees of video files.
-        cameras: Only these; null for all.
+        cameras: Only these; null for all. Video files have no named cameras and are all taken.
+        damaged: What to do with a video file that cannot be opened: ``refuse`` or ``skip``.
         gap_s: Smallest and largest time between the two frames, drawn uniformly.
         same_frame_crop: The second frame is another crop of the first: what is learnt without any time.
         crop: ``center`` or ``none``, see `data.preprocess.ImagePreprocess`.
-        crop_scale: Smallest and largest part of the picture's area that a random crop shows.
+        crop_scale: Smallest and largest part of the picture's area that a random crop shows. Both frames of a pair are
+            cropped alike, so that what seems to move moves.
         brightness: Largest relative change of brightness, the same for both frames, see `PairBatch.gain`.
         colour: Largest relative change of each colour channel, the same for both frames.
         flip: Mirror half of the pairs; a mirrored robot is another robot, so off by default.
@@ -48,6 +51,7 @@ class PairOptions:
 
     folders: tuple[str, ...]
     cameras: tuple[str, ...] | None = None
+    damaged: str = "refuse"
     gap_s: tuple[float, float] = (0.1, 0.8)
     same_frame_crop: bool = False
     crop: str = "center"
@@ -88,7 +92,8 @@ class PairSampler:
     """Draws pairs.
 
     Args:
-        clips: Where from; those too short for the smallest gap are left out with a warning that names them.
+        clips: Where from; those without two frames whose time apart is a gap are left out with a warning that names
+            them.
         options: How.
         image_size: S.
         seed: Of everything that is drawn.
@@ -118,16 +123,13 @@ class PairSampler:
     ) -> None:
         _check(options)
         self._options, self._size, self._seed, self._augment = options, image_size, seed, augment
-        self._clips = _long_enough(clips, 0.0 if options.same_frame_crop else options.gap_s[0])
+        self._clips, self._usable = _with_pairs(clips, options.gap_s)
         self.names = [f"{clip.name} {clip.camera}" for clip in self._clips]
-        least = 0.0 if options.same_frame_crop else options.gap_s[0]
-        self._usable = [
-            int(np.searchsorted(clip.stamps_s, clip.stamps_s[-1] - least + 1e-9, "right")) for clip in self._clips
-        ]
-        self._ends = np.cumsum(self._usable)
-        stored = round(STORED_SCALE * image_size)
-        folder = cache_dir if options.frames == "cache" else None
-        self._store = FrameStore(self._clips, ImagePreprocess(stored, options.crop), folder, stop)
+        self._ends = np.cumsum([len(usable) for usable in self._usable])
+        self._cropped = augment or options.same_frame_crop
+        # Images that are not cropped are to be what the robot's own preprocessing gives, so they are stored like that.
+        stored = ImagePreprocess(round(STORED_SCALE * image_size) if self._cropped else image_size, options.crop)
+        self._store = FrameStore(self._clips, stored, cache_dir if options.frames == "cache" else None, stop)
         self._with_state = with_state
         self._states = [_proprioception(clip) for clip in self._clips] if with_state else []
 
@@ -140,25 +142,22 @@ class PairSampler:
             rank: Which of the processes.
             world: How many there are; `size` must divide by it.
         """
-        rng = np.random.default_rng([self._seed, 7, step])
-        place = rng.integers(0, self._ends[-1], size)
-        fraction = rng.random(size)
-        views = [[_View.draw(rng, self._options) for _ in range(size)] for _ in range(2)]
-        if not self._options.same_frame_crop:
-            views[1] = views[0]  # the camera does not move between the frames of a pair
         part = range(rank * size // world, (rank + 1) * size // world)
         images = np.empty((2, len(part), self._size, self._size, 3), np.uint8)
         gains = np.ones((len(part), 3), np.float32)
         clips, gaps = np.empty(len(part), np.int64), np.empty(len(part))
         frames = np.empty((2, len(part)), np.int64)
         for row, pair in enumerate(part):
-            clip = int(np.searchsorted(self._ends, place[pair], "right"))
-            now = int(place[pair] - (self._ends[clip] - self._usable[clip]))
-            later = now if self._options.same_frame_crop else self._later(clip, now, fraction[pair])
-            for which, frame in enumerate((now, later)):
-                images[which, row] = self._view(self._store.frame(clip, frame), views[which][pair])
+            # Every pair has a generator of its own: no process draws what others need.
+            rng = np.random.default_rng([self._seed, 7, step, pair])
+            clip, now, later = self._draw(rng)
+            view = _View.draw(rng, self._options)
+            # The camera does not move between the frames of a pair; in the control nothing else does.
+            other = view.elsewhere(rng, self._options) if self._options.same_frame_crop else view
+            images[0, row] = self._show(self._store.frame(clip, now), view)
+            images[1, row] = self._show(self._store.frame(clip, later), other)
             if self._augment:
-                gains[row] = views[0][pair].gain
+                gains[row] = view.gain
             stamps = self._clips[clip].stamps_s
             clips[row], gaps[row], frames[:, row] = clip, stamps[later] - stamps[now], (now, later)
         state_now, state_later = (self._state(clips, numbers) for numbers in frames)
@@ -185,20 +184,29 @@ class PairSampler:
                 for future in coming:
                     future.cancel()
 
-    def _later(self, clip: int, now: int, fraction: float) -> int:
-        """The frame nearest to a time drawn from what the gap and the clip's end allow."""
-        stamps = self._clips[clip].stamps_s
-        least, most = self._options.gap_s
-        most = max(least, min(most, stamps[-1] - stamps[now]))
-        wanted = stamps[now] + least + fraction * (most - least)
-        after = min(int(np.searchsorted(stamps, wanted)), len(stamps) - 1)
-        nearest = after if stamps[after] - wanted <= wanted - stamps[after - 1] else after - 1
-        return max(nearest, now + 1)
+    def _draw(self, rng: np.random.Generator) -> tuple[int, int, int]:
+        """A clip, a frame of it, and a later one.
 
-    def _view(self, stored: ImageArray, view: _View) -> ImageArray:
-        if not self._augment:
-            return cv2.resize(stored, (self._size, self._size), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
-        return view.of(stored, self._size)
+        The gap is drawn before the frame, so that no gap is rarer for the frames at a clip's end, after which only
+        short ones are left.
+        """
+        clip = int(np.searchsorted(self._ends, rng.integers(self._ends[-1]), "right"))
+        stamps, usable = self._clips[clip].stamps_s, self._usable[clip]
+        least, most = self._options.gap_s
+        gap = rng.uniform(least, max(least, min(most, stamps[-1] - stamps[0])))
+        before_end = np.searchsorted(stamps, stamps[-1] - gap + JITTER_S, "right")
+        now = int(usable[rng.integers(max(1, np.searchsorted(usable, before_end)))])
+        if self._options.same_frame_crop:
+            return clip, now, now
+        first, end = (int(bound[0]) for bound in _later_frames(stamps, stamps[now : now + 1], self._options.gap_s))
+        later = first + int(np.abs(stamps[first:end] - stamps[now] - gap).argmin())
+        return clip, now, later
+
+    def _show(self, stored: ImageArray, view: _View) -> ImageArray:
+        if not self._cropped:
+            return _scaled(stored, self._size)
+        image = view.of(stored, self._size)
+        return image[:, ::-1] if view.mirrored and self._augment else image
 
     def _state(self, clips: NDArray[np.int64], frames: NDArray[np.int64]) -> Tensor | None:
         if not self._with_state:
@@ -227,20 +235,29 @@ class _View:
         red, green, blue = brightness * (1.0 + rng.uniform(-options.colour, options.colour, 3))
         return _View(scale, float(left), float(top), mirrored, (float(red), float(green), float(blue)))
 
+    def elsewhere(self, rng: np.random.Generator, options: PairOptions) -> _View:
+        """Another crop, in the same colours and not mirrored again."""
+        other = _View.draw(rng, options)
+        return replace(other, mirrored=self.mirrored, gain=self.gain)
+
     def of(self, image: ImageArray, size: int) -> ImageArray:
+        """(size, size, 3), the crop of a square image."""
         side = image.shape[0]
-        crop = self.scale * side
-        zoom = size / crop
-        left, top = self.left * (side - crop), self.top * (side - crop)
-        matrix = np.array([[zoom, 0.0, -left * zoom], [0.0, zoom, -top * zoom]])
-        if self.mirrored:
-            matrix[0] = (-zoom, 0.0, size - 1 + left * zoom)
-        return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+        crop = max(1, round(self.scale * side))
+        left, top = (round(part * (side - crop)) for part in (self.left, self.top))
+        return _scaled(image[top : top + crop, left : left + crop], size)
 
 
 def recolour(images: Tensor, gain: Tensor) -> Tensor:
     """(B, S, S, 3) uint8 with their channels multiplied by (B, 3), saturating at 255; on the device of `images`."""
     return (images.float() * gain[:, None, None].to(images.device)).clamp_(max=255.0).to(torch.uint8)
+
+
+def _scaled(image: ImageArray, size: int) -> ImageArray:
+    """As `ImagePreprocess` scales."""
+    if image.shape[:2] == (size, size):
+        return image
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def split_clips(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:
@@ -268,16 +285,33 @@ def _proprioception(clip: Clip) -> NDArray[np.float32]:
     return state
 
 
-def _long_enough(clips: Sequence[Clip], gap_s: float) -> list[Clip]:
-    short = [clip for clip in clips if len(clip.stamps_s) < 2 or clip.stamps_s[-1] - clip.stamps_s[0] < gap_s]
-    kept = [clip for clip in clips if clip not in short]
+def _with_pairs(clips: Sequence[Clip], gap_s: tuple[float, float]) -> tuple[list[Clip], list[NDArray[np.int32]]]:
+    """The clips with a pair in them, and of each the frames that have a later one within the gap's bounds."""
+    usable = []
+    for clip in clips:
+        first, end = _later_frames(clip.stamps_s, clip.stamps_s, gap_s)
+        usable.append(np.flatnonzero(first < end).astype(np.int32))
+    short = [
+        f"{clip.name} {clip.camera} ({len(clip.stamps_s)} {'frame' if len(clip.stamps_s) == 1 else 'frames'})"
+        for clip, frames in zip(clips, usable, strict=True)
+        if not len(frames)
+    ]
     if short:
-        names = ", ".join(f"{clip.name} {clip.camera} ({len(clip.stamps_s)} frames)" for clip in short[:5])
-        more = f" and {len(short) - 5} more" if len(short) > 5 else ""
-        if not kept:
-            raise SparkError(f"no clip is longer than the smallest gap of {gap_s} s ({names}{more}): use longer video")
-        warnings.warn(f"left out, shorter than the smallest gap of {gap_s} s: {names}{more}", stacklevel=3)
-    return kept
+        names = ", ".join(short[:5]) + (f" and {len(short) - 5} more" if len(short) > 5 else "")
+        reason = f"no two frames are {gap_s[0]:g} to {gap_s[1]:g} s apart in {names}"
+        if len(short) == len(clips):
+            raise SparkError(f"{reason}, and there is no other video: use longer video or another data.gap_s")
+        warnings.warn(f"left out: {reason}", stacklevel=3)
+    kept = [number for number, frames in enumerate(usable) if len(frames)]
+    return [clips[number] for number in kept], [usable[number] for number in kept]
+
+
+def _later_frames(
+    stamps: NDArray[np.float64], now: NDArray[np.float64], gap_s: tuple[float, float]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each time in `now`, the first frame later by the smallest gap, and the first one beyond the largest."""
+    first = np.searchsorted(stamps, now + max(gap_s[0] - JITTER_S, 1e-9), "left")
+    return first, np.searchsorted(stamps, now + gap_s[1] + JITTER_S, "right")
 
 
 def _check(options: PairOptions) -> None:
