@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.study.arms import IMAGE_SIZE, Arm, make_encoder
+from benchmarks.study.arms import IMAGE_SIZE, Arm, lighten, make_encoder
 from benchmarks.study.cells import Cell
 from benchmarks.study.fr3_data import CAMERAS, DT_S, HORIZON, ROBOT, Fr3Data, no_tokens
 from benchmarks.study.fr3_rollouts import Episode, Worlds, roll_out
@@ -94,7 +94,7 @@ class Fr3Shift(Suite):
         robot = load_robot(ROBOT)
         driver = _Driver(policy, Kinematics(robot))
         worlds = self._blind if encoder is None else self._worlds
-        look = _Eyes(encoder)
+        look = _Eyes(encoder if encoder is None else lighten(encoder))
         success = roll_out(worlds, cell.task, episodes, driver.act, look.encode, 1.0 / DT_S)
         found: dict[str, list[bool]] = {shift: [] for shift in shifts}
         for episode, value in zip(episodes, success, strict=True):

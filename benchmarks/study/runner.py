@@ -204,10 +204,10 @@ def _work(pipe: Connection, settings: Settings, make: Make) -> None:
     while True:
         try:
             job = pipe.recv()
-        except (EOFError, OSError):
+            try:
+                answer: tuple[str, Any] = ("done", perform(job, suites, settings))
+            except SparkError as error:
+                answer = ("failed", str(error))
+            pipe.send(answer)
+        except (EOFError, OSError):  # the parent is gone
             return
-        try:
-            answer: tuple[str, Any] = ("done", perform(job, suites, settings))
-        except SparkError as error:
-            answer = ("failed", str(error))
-        pipe.send(answer)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.study.arms import ARMS, find_arm, make_encoder, weights_sha256
+from benchmarks.study.arms import ARMS, find_arm, lighten, make_encoder, weights_sha256
 from benchmarks.study.cells import Cell
 from benchmarks.study.imitation import Examples, Imitated, ImitationOptions, imitate
 from benchmarks.study.policies import PolicyStore
 from spark_ros.contracts import SparkError
 from spark_ros.training.config import OptimiserOptions
+from spark_ros.training.features import encode
 
 OPTIONS = ImitationOptions(
     head_options={"width": 32},
@@ -71,6 +72,14 @@ def test_a_policy_is_trained_once_and_both_checkpoints_are_kept(tmp_path: Path) 
     assert policies[1][1]["best_step"] and not policies[1][0].training
     store.get(Cell(**{**vars(cell), "seed": 1}), find_arm("proprio"), None, train)
     assert len(calls) == 2
+
+
+def test_a_light_encoder_gives_the_same_numbers(tmp_path: Path) -> None:
+    random = make_encoder(find_arm("random"), tmp_path)
+    assert random is not None
+    images = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), np.uint8)
+    before = encode(random, images)
+    assert np.array_equal(encode(lighten(random), images), before)
 
 
 def test_arms_say_what_they_are(tmp_path: Path) -> None:
