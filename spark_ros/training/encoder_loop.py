@@ -79,6 +79,11 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
         world: The processes that train together.
         started: `time.monotonic()` when the session began.
 
+    Attributes:
+        precision: Of the matrix products, ``bf16`` or ``fp32``.
+        flops_per_pair: Arithmetic of a pair of frames, see `flops`.
+        peak_flops: Operations per second of this process's large matrix products, measured now.
+
     Raises:
         SparkError: The batch does not divide by the processes, or they see different checkpoints.
     """
@@ -107,9 +112,10 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
             if world.size > 1
             else self.model
         )
-        self._bfloat16 = options.precision == "bf16" and bfloat16_is_native(torch.device(world.device).type)
-        self._flops = flops_per_pair(self.model)
-        self._peak = measure_peak(world.device, torch.bfloat16 if self._bfloat16 else torch.float32)
+        bfloat16 = options.precision == "bf16" and bfloat16_is_native(torch.device(world.device).type)
+        self.precision = "bf16" if bfloat16 else "fp32"
+        self.flops_per_pair = flops_per_pair(self.model)
+        self.peak_flops = measure_peak(world.device, torch.bfloat16 if bfloat16 else torch.float32)
         terms = self._terms
         losses = [f"{part}_{name}" for part in ("train", "val") for name in ("loss", *terms)]
         self._metrics = MetricsFile(run.metrics, ["step", "minutes", "learning_rate", *losses, *SPEED])
@@ -166,6 +172,10 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
         """Whether `finish` was reached before."""
         return (self._run.path / FILE_NAME).exists()
 
+    def utilisation(self, pairs_per_s: float) -> float:
+        """Part (0..1) of what the processors could do that a rate over all processes is."""
+        return pairs_per_s * self.flops_per_pair / (self.peak_flops * self._world.size)
+
     def copy_of(self, model: SparkModel) -> SparkModel:
         """A copy of the model, which shares the frozen teacher."""
         return copy.deepcopy(model, {id(model.teacher): model.teacher})
@@ -186,7 +196,7 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
             None if values is None else values.to(device)
             for values in (batch.proprioception_now, batch.proprioception_later)
         )
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self._bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.precision == "bf16"):
             return model(now, later, generator, *proprioception, target_now=targets[0], target_later=targets[1])
 
     @torch.no_grad()
@@ -210,7 +220,7 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
         rate = self._options.batch_size * len(times) / total
         return {
             "samples_per_s": round(rate, 2),
-            "mfu": round(rate * self._flops / (self._peak * self._world.size), 4),
+            "mfu": round(self.utilisation(rate), 4),
             "compute_share": round(sum(time.compute_s for time in times) / total, 4),
             "wait_share": round(sum(time.wait_s for time in times) / total, 4),
             "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),

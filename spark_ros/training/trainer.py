@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -161,11 +161,7 @@ class Trainer(ABC, Generic[Batch, Model]):
         with bar:
             batches = iter(self.batches(progress.step, options.max_steps))
             while progress.step < options.max_steps:
-                begin = time.perf_counter()
-                batch = next(batches)
-                waited = time.perf_counter()
-                computed_s = self._step(batch)
-                self.times.append(StepTime(waited - begin, computed_s, time.perf_counter() - begin))
+                self.times.append(self.step(batches))
                 self._done, stopped = world.largest([self._done_part(), float(stop())])
                 finished = self._done >= 1.0
                 if progress.step % self._schedule.evaluate_every == 0 or finished:
@@ -187,6 +183,18 @@ class Trainer(ABC, Generic[Batch, Model]):
         if world.first:
             self.finish()
         world.wait()
+
+    def step(self, batches: Iterator[Batch]) -> StepTime:
+        """Take the next batch and learn from it; the counters of `progress` move with it.
+
+        Raises:
+            SparkError: The loss or the gradient is not finite.
+        """
+        begin = time.perf_counter()
+        batch = next(batches)
+        waited = time.perf_counter()
+        computed_s = self._learn(batch)
+        return StepTime(waited - begin, computed_s, time.perf_counter() - begin)
 
     @property
     def complete(self) -> bool:
@@ -222,8 +230,8 @@ class Trainer(ABC, Generic[Batch, Model]):
             parts.append(self.minutes / self._options.max_minutes)
         return max(parts)
 
-    def _step(self, batch: Batch) -> float:
-        """One optimiser step; the counters of `Progress` move with it. Seconds in forward and backward."""
+    def _learn(self, batch: Batch) -> float:
+        """One optimiser step; seconds in forward and backward."""
         progress, options = self.progress, self._options
         torch.manual_seed(step_seed(self._schedule.seed, progress.step))
         rate = learning_rate(options, progress.step, self._done)
