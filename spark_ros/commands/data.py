@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from statistics import median
 
 from spark_ros.commands.common import Verbs, add_verb, names
 
@@ -29,7 +30,15 @@ def add_to(verbs: Verbs) -> None:
         "that they were successful, so training leaves them out.",
     )
     recover.set_defaults(run=_recover)
-    for parser in (info, validate, recover):
+    latency = add_verb(
+        what,
+        "latency",
+        "measure how far arm and gripper lag behind what they are told",
+        "Measure from recordings by how much time the measured joints are late. The difference between two arms is\n"
+        "what the gateway's arm_lead_s and gripper_lead_s make up for, where a policy moves to another arm.",
+    )
+    latency.set_defaults(run=_latency)
+    for parser in (info, validate, recover, latency):
         parser.add_argument("folder", help="the folder of demonstrations")
 
 
@@ -74,6 +83,31 @@ def _validate(options: argparse.Namespace) -> int:
         f"{len(entries) - bad} of {len(entries)} episodes can be learned from, cameras {', '.join(cameras) or 'none'}"
     )
     return 1 if bad else 0
+
+
+def _latency(options: argparse.Namespace) -> int:
+    from spark_ros.contracts import SparkError
+    from spark_ros.data.dataset_folder import DemoFolder
+    from spark_ros.data.lag import FINGERS_MOVED, MOVED, measured_lag
+    from spark_ros.robots.spec import load_robot
+
+    folder, found = DemoFolder(options.folder), dict[str, list[float]](arm=[], gripper=[])
+    for entry in folder.episodes():
+        episode, robot = folder.read(entry), load_robot(entry.robot)
+        said = []
+        parts = (("arm", robot.joint_names, MOVED), ("gripper", robot.gripper.joint_names, FINGERS_MOVED))
+        for part, joints, moved in parts:
+            lag = measured_lag(episode.setpoints, episode.joints, joints, moved)
+            if lag is not None:
+                found[part].append(lag.lag_s)
+                said.append(f"{part} {1e3 * lag.lag_s:.0f} ms ({lag.rms_unshifted:.4f} -> {lag.rms:.4f})")
+        print(f"{entry.file}  {', '.join(said) or 'moved too little'}")
+    if not any(found.values()):
+        raise SparkError(f"no episode in {options.folder} moves enough to measure a lag: record one that does")
+    for part, lags in found.items():
+        if lags:
+            print(f"{part}: median {1e3 * median(lags):.0f} ms of {len(lags)} episodes")
+    return 0
 
 
 def _recover(options: argparse.Namespace) -> int:

@@ -42,6 +42,12 @@ class GatewayConfig:
         max_jump_rad: The same for the tool's rotation, and for each joint of a joint chunk.
         temporal_ensemble: None to follow the newest chunk only; else m of the weights exp(-m i) with which the chunks
             still under way are averaged, i = 0 the oldest (ACT, arXiv:2304.13705, section IV-C uses 0.01).
+        blend_execution_s: None to take a new chunk as it is; else the time from one observation to the next, and each
+            new chunk is drawn towards the one under way by the soft mask of real-time chunking (see `blend`).
+        arm_lead_s: How far ahead of time a plan is followed by the arm, to make up for what it lags by; None for not
+            at all. Only for a lag beyond that of the arm that the policy learned from: its labels are commands, so it
+            knows that one. `spark-ros data latency` measures it.
+        gripper_lead_s: The same for the gripper.
         teleop_timeout_s: An operator's input counts for this long: the deadman itself expires. 0.25 s is five
             messages of a 20 Hz joystick.
         teleop_leash_m: How far the operator's target may run ahead of the setpoint; what lies beyond is forgotten, so
@@ -83,6 +89,9 @@ class GatewayConfig:
     max_jump_m: float = 0.1
     max_jump_rad: float = 0.6
     temporal_ensemble: float | None = None
+    blend_execution_s: float | None = None
+    arm_lead_s: float | None = None
+    gripper_lead_s: float | None = None
     teleop_timeout_s: float = 0.25
     teleop_leash_m: float = 0.05
     teleop_leash_rad: float = 0.2
@@ -109,6 +118,8 @@ class GatewayConfig:
             scale = getattr(self, name)
             if scale > 1:
                 raise SparkError(f"gateway setting {name} is {scale}: it can only lower limits, give 1 or less")
+        if self.temporal_ensemble is not None and self.blend_execution_s is not None:
+            raise SparkError("temporal_ensemble and blend_execution_s both mix chunks: give one of them, -1 the other")
 
     @property
     def period_s(self) -> float:

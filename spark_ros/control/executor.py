@@ -2,18 +2,20 @@
 
 A chunk says where to be at ``stamp + (i + 1) * dt``; when it arrives, part of that is already past. The plan is read
 at the clock's time, so late steps are skipped by themselves and a slow policy is late, never slow. A new chunk simply
-replaces the plan: where the two disagree, the limiter glides from one to the other.
+replaces the plan: where the two disagree, the limiter glides from one to the other. Or the two are mixed, by temporal
+ensembling or by the soft mask of `blend`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spark_ros.contracts import ActionChunk, ActionKind, FloatArray
+from spark_ros.control.blend import blended, soft_mask
 from spark_ros.robots.pose import multiply_quaternions, rotvec_from_quaternion, slerp
 
 _NS = 1_000_000_000
@@ -37,14 +39,20 @@ class Target:
 
 
 class ChunkExecutor:
-    """Follows the newest chunk, or the weighted mean of all that are still under way.
+    """Follows the newest chunk, or the weighted mean of all that are still under way, or one drawn towards the last.
 
     Chunks must have been validated (`chunk_check`), come in the order of their stamps and be of one kind.
     """
 
-    def __init__(self, temporal_ensemble: float | None) -> None:
-        """Follows only the newest chunk for None; else m of the weights exp(-m i), i = 0 the oldest chunk."""
+    def __init__(self, temporal_ensemble: float | None, blend_execution_s: float | None = None) -> None:
+        """Follows only the newest chunk, unless told otherwise.
+
+        Args:
+            temporal_ensemble: m of the weights exp(-m i), i = 0 the oldest chunk; None not to average.
+            blend_execution_s: Time from one observation to the next, s; None not to blend (see `blend`).
+        """
         self._ensemble = temporal_ensemble
+        self._execution_s = blend_execution_s
         self._plans: list[_Plan] = []
 
     @property
@@ -56,7 +64,7 @@ class ChunkExecutor:
         """Forgets every chunk."""
         self._plans = []
 
-    def accept(self, chunk: ActionChunk, start: FloatArray, start_width: float) -> None:
+    def accept(self, chunk: ActionChunk, start: FloatArray, start_width: float, now_ns: int | None = None) -> None:
         """Takes over a new chunk.
 
         Args:
@@ -64,12 +72,29 @@ class ChunkExecutor:
             start: (J,) or (7,) where the arm was told to be at the chunk's stamp; the plan leads from there to the
                 first step.
             start_width: m, the same for the gripper.
+            now_ns: The stamp clock; what is due until then is not blended but kept. The chunk's stamp if not given.
         """
+        if self._execution_s is not None and self._plans and self._plans[-1].chunk.kind is chunk.kind:
+            chunk = self._blended(chunk, self._plans[-1], chunk.stamp_ns if now_ns is None else now_ns)
         plan = _Plan(chunk, start, start_width)
         if self._ensemble is None or (self._plans and self._plans[-1].chunk.kind is not chunk.kind):
             self._plans = [plan]
         else:
             self._plans = [*(old for old in self._plans if old.end_ns > chunk.stamp_ns), plan]
+
+    def _blended(self, chunk: ActionChunk, plan: _Plan, now_ns: int) -> ActionChunk:
+        dt_ns, horizon = chunk.dt_s * _NS, len(chunk.values)
+        delay = max(math.ceil((now_ns - chunk.stamp_ns) / dt_ns), 0)
+        execution = max(round((self._execution_s or 0.0) / chunk.dt_s), 1)
+        due = [chunk.stamp_ns + round((step + 1) * dt_ns) for step in range(horizon)]
+        targets = [plan.at(time) for time in due]
+        under_way = replace(
+            chunk,
+            values=np.array([target.value for target in targets]),
+            gripper_width=np.array([target.gripper_width for target in targets]),
+        )
+        reached = np.array([time <= plan.end_ns for time in due])
+        return blended(chunk, under_way, np.where(reached, soft_mask(horizon, delay, execution), 0.0))
 
     def sample(self, now_ns: int) -> Target | None:
         """The plan at this instant of the stamp clock; None without a chunk.

@@ -51,14 +51,17 @@ class Gateway:
         self._config = config
         self._motion = Motion(spec, config)
         self._arm = MeasuredArm(spec, config)
-        longest = max(config.max_chunk_age_s, config.following_window_s) + config.max_chunk_ahead_s
+        leads = (config.arm_lead_s or 0.0) + (config.gripper_lead_s or 0.0)
+        longest = max(config.max_chunk_age_s, config.following_window_s) + config.max_chunk_ahead_s + leads
         self._history = SetpointHistory(int(2 * longest * config.rate_hz), len(spec.joint_names))
-        self._executor = ChunkExecutor(config.temporal_ensemble)
+        self._executor = ChunkExecutor(config.temporal_ensemble, config.blend_execution_s)
         self._chunks = Watchdog(config.chunk_timeout_s)
         self._teleop_target = TeleopTarget(spec, config)
         self._operator = Watchdog(config.teleop_timeout_s)
         self._teleop: TeleopInput | None = None
         self._unfollowed_stamp: int | None = None  # of a chunk that no command has followed yet
+        self._arm_lead_ns = round((config.arm_lead_s or 0.0) * 1e9)
+        self._gripper_lead_ns = round((config.gripper_lead_s or 0.0) * 1e9)
         self._frozen = FrozenImages(round(config.frozen_frames), config.frozen_motion_rad)
         self._drift = Drift(config.drift_limit, round(config.drift_reports))
         self._vendor = vendor or VendorState(config.min_speed_scaling)
@@ -120,7 +123,7 @@ class Gateway:
         try:
             chunk = check_content(chunk, self._spec)
             check_timing(chunk, now_ns, self._executor.stamp_ns, self._config)
-            joints, width = self._history.at(chunk.stamp_ns) or (setpoint, self._motion.width)
+            joints, width = self._told_for(chunk.stamp_ns)
             start = self._motion.as_value(chunk.kind, joints)
             chunk = anchored(chunk, start)
             check_distance(chunk, now_ns, self._motion.as_value(chunk.kind, setpoint), self._spec, self._config)
@@ -129,7 +132,7 @@ class Gateway:
         except SparkError as error:
             self.hold(str(error))
             return Outcome(False, str(error))
-        self._executor.accept(chunk, start, width)
+        self._executor.accept(chunk, start, width, now_ns)
         self._chunks.feed(now)
         self._unfollowed_stamp = chunk.stamp_ns
         return Outcome(True, "")
@@ -242,13 +245,23 @@ class Gateway:
 
     def _follow_policy(self, now_ns: int, elapsed: float) -> int | None:
         """Follows the plan; the stamp of its chunk if this is the first step along it."""
-        target = self._executor.sample(now_ns)
+        target = self._executor.sample(now_ns + self._arm_lead_ns)
+        if target is not None and self._gripper_lead_ns != self._arm_lead_ns:
+            ahead = self._executor.sample(now_ns + self._gripper_lead_ns)
+            target = replace(target, gripper_width=target.gripper_width if ahead is None else ahead.gripper_width)
         if target is None:  # engaged, first chunk still to come
             self._motion.stop(elapsed)
             return None
         self._motion.follow(target, elapsed)
         stamp, self._unfollowed_stamp = self._unfollowed_stamp, None
         return stamp
+
+    def _told_for(self, stamp_ns: int) -> tuple[FloatArray, float]:
+        """(J,) rad and m: what the arm and the gripper were told to be at this time, a lead ago."""
+        now = self._motion.setpoint.position, self._motion.width
+        joints, _ = self._history.at(stamp_ns - self._arm_lead_ns) or now
+        _, width = self._history.at(stamp_ns - self._gripper_lead_ns) or now
+        return joints, width
 
     def _follow_operator(self, elapsed: float) -> None:
         """Follows the operator's twist while the deadman is held, and rests where it is let go."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
@@ -32,6 +33,7 @@ DEFAULTS = {
     "bundle": ("", "trained bundle: the name of a folder in models/, or a path"),
     "threads": (1, "processor threads of the encoder"),
     "provider": ("cpu", "where the encoder runs: cpu, cuda or tensorrt"),
+    "camera_delay_s": (0.0, "how much later than the training's cameras these deliver and stamp their frames"),
     "frame_timeout_s": (1.0, "a camera silent for longer is reported"),
 }
 
@@ -53,6 +55,7 @@ class PerceptionNode(ManagedNode):
         if not self.params["bundle"]:
             raise SparkError("the parameter bundle is empty: give the name of a folder in models/, or a path")
         bundle = load_bundle(bundle_directory(self.params["bundle"]))
+        self._camera_delay_ns = round(1e9 * self.params["camera_delay_s"])
         options = SessionOptions(threads=self.params["threads"], provider=self.params["provider"])
         self._encoder = EncoderRuntime(bundle, options)
         self._rates = {camera: Rate() for camera in bundle.manifest.cameras}
@@ -107,7 +110,8 @@ class PerceptionNode(ManagedNode):
             camera, message = item
             try:
                 assert self._encoder is not None
-                features = self._encoder.encode(frame_from_image(message, camera))
+                frame = frame_from_image(message, camera)
+                features = self._encoder.encode(replace(frame, stamp_ns=frame.stamp_ns - self._camera_delay_ns))
                 self._publishers_by_camera[camera].publish(image_from_features(features))
                 self._age.add((self.get_clock().now().nanoseconds - features.stamp_ns) * 1e-9)
             except SparkError as error:
