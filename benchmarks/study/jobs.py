@@ -39,6 +39,17 @@ class DataJob:
 
 
 @dataclass(frozen=True)
+class FilmJob:
+    """Video of a task, for post-training."""
+
+    suite: str
+    task: str
+
+    def __str__(self) -> str:
+        return f"video of {self.suite}/{self.task}"
+
+
+@dataclass(frozen=True)
 class EncoderJob:
     """Post-training of one encoder."""
 
@@ -59,25 +70,25 @@ class CellJob:
         return f"{self.cell}, {len(self.shifts)} shift{'s' if len(self.shifts) > 1 else ''}"
 
 
-Job = DataJob | EncoderJob | CellJob
+Job = DataJob | FilmJob | EncoderJob | CellJob
 
 
 def make_suites(settings: Settings) -> dict[str, Suite]:
     """Every suite by name; making one is cheap."""
     from benchmarks.study.fr3_shift import Fr3Shift
+    from benchmarks.study.metaworld5 import MetaWorld5
 
-    suites: list[Suite] = [Fr3Shift(settings.work, settings.quick)]
+    suites: list[Suite] = [Fr3Shift(settings.work, settings.quick), MetaWorld5(settings.work, settings.quick)]
     return {suite.name: suite for suite in suites}
 
 
 def needs(job: Job, suites: Mapping[str, Suite], settings: Settings) -> list[Job]:
     """What must be done before a job, in order; nothing if it can start."""
-    if isinstance(job, DataJob):
+    if isinstance(job, DataJob | FilmJob):
         return []
     if isinstance(job, EncoderJob):
         video = _video_of(job.encoder, suites)
-        most = max(video.demos)
-        return [DataJob(video.name, task, most) for task in video.tasks if not video.prepared(task, most)]
+        return [FilmJob(video.name, task) for task in video.tasks if not video.filmed(task)]
     wanted: list[Job] = []
     suite, arm = suites[job.cell.suite], find_arm(job.cell.arm)
     if not suite.prepared(job.cell.task, job.cell.demos):
@@ -99,6 +110,8 @@ def perform(job: Job, suites: Mapping[str, Suite], settings: Settings) -> Any:
     """
     if isinstance(job, DataJob):
         return suites[job.suite].prepare(job.task, job.demos)
+    if isinstance(job, FilmJob):
+        return suites[job.suite].film(job.task)
     if isinstance(job, EncoderJob):
         from benchmarks.study.post_training import post_train
 

@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.metaworld.rollouts import MetaWorldEnvs
 from benchmarks.metaworld.tasks import EVALUATION_SEEDS, IMAGE_SIZE, TASKS
+from benchmarks.metaworld.videos import record_videos, video_folder
 from benchmarks.study.arms import Arm, lighten, make_encoder
 from benchmarks.study.cells import Cell
 from benchmarks.study.imitation import Imitated, ImitationOptions, imitate
@@ -23,6 +24,7 @@ from spark_ros.policies.base import Policy
 from spark_ros.training.features import encode
 
 VALIDATION_DEMOS = 3  # beside those to learn from
+VIDEOS = 40  # of each task, for post-training
 HISTORY = 3  # frames
 _MOTION = (0, 1, 2)  # dx, dy, dz of the action
 
@@ -50,6 +52,7 @@ class MetaWorld5(Suite):
         self.tasks = tuple(TASKS)[2:3] if quick else tuple(TASKS)
         self.demos = (2,) if quick else (10, 25, 5)
         self._held_out = 1 if quick else VALIDATION_DEMOS
+        self._videos = 2 if quick else VIDEOS
         self._policies = PolicyStore(work / "policies", quick)
 
     def prepared(self, task: str, demos: int) -> bool:
@@ -60,9 +63,17 @@ class MetaWorld5(Suite):
         """See `Suite.prepare`."""
         self._data(task).prepare(max(demos, *self.demos) + self._held_out)
 
-    def video_folders(self) -> list[Path]:
-        """See `Suite.video_folders`."""
-        return [self._data(task).video for task in self.tasks]
+    def filmed(self, task: str) -> bool:
+        """See `Suite.filmed`."""
+        return len(list(video_folder(task).glob("*.mp4"))) >= self._videos
+
+    def film(self, task: str) -> None:
+        """See `Suite.film`: the expert disturbed and play, from initial states of their own."""
+        record_videos(task, self._videos)
+
+    def video_folder(self, task: str) -> Path:
+        """See `Suite.video_folder`."""
+        return video_folder(task)
 
     def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:
         """See `Suite.run`."""

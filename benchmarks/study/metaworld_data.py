@@ -1,4 +1,4 @@
-"""Demonstrations of a MetaWorld task as arrays, and as video for post-training."""
+"""Demonstrations of a MetaWorld task as arrays: read once, so that every arm pays for its encoding alone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from benchmarks.metaworld.demos import load_demos
 
-from benchmarks.metaworld.tasks import CONTROL_DT_S
+from benchmarks.metaworld.demos import load_demos
 from benchmarks.study.imitation import Examples
 from spark_ros.encoders.base import Encoder
-from spark_ros.evaluation.video import write_video
 from spark_ros.training.features import encode, fingerprint, save_atomically
 
 CAMERA = "camera"
@@ -28,23 +26,20 @@ class MetaWorldData:
     """
 
     def __init__(self, work: Path, task: str) -> None:
-        self._work, self._task = work, task
-        self._arrays = work / "metaworld5" / "arrays" / task
-        self.video = work / "metaworld5" / "video" / task
+        self._task = task
+        self._arrays = work / "metaworld5" / task
 
     def ready(self, count: int) -> bool:
         """Whether `prepare` has been done for so many demonstrations."""
         return (self._arrays / f"{count}" / "images.npy").exists()
 
     def prepare(self, count: int) -> None:
-        """Has the scripted expert give `count` demonstrations, kept as arrays and as a video each.
+        """Has the scripted expert give `count` demonstrations and lays them out as arrays.
 
         Raises:
             SparkError: MetaWorld cannot be installed or started, or the disk is full.
         """
         demos = load_demos(self._task, count)
-        for number, demo in enumerate(demos):
-            write_video(self.video / f"demo_{number:03}.mp4", list(demo.images), round(1.0 / CONTROL_DT_S))
         folder = self._arrays / f"{count}"
         numbers = np.repeat(np.arange(len(demos)), [len(demo.actions) for demo in demos])
         save_atomically(folder / "proprioception.npy", np.concatenate([demo.proprioception for demo in demos]))

@@ -35,7 +35,7 @@ def encoder_config(arm: Arm, video: Suite, settings: Settings) -> EncoderTrainin
         raise SparkError(f"arm {arm.name} has no encoder to post-train")
     options = {
         "out_dir": str(encoder_folder(arm, settings.work)),
-        "data.folders": [str(folder) for folder in video.video_folders()],
+        "data.folders": [str(video.video_folder(task)) for task in video.tasks],
         "cache_dir": str(settings.work / "frames"),
         "threads": 1,
         "probe_every": 0,

@@ -47,8 +47,20 @@ class Suite(ABC):
         """
 
     @abstractmethod
-    def video_folders(self) -> list[Path]:
-        """Where the video of all its prepared tasks lies, for post-training."""
+    def filmed(self, task: str) -> bool:
+        """Whether `film` has been done."""
+
+    @abstractmethod
+    def film(self, task: str) -> None:
+        """Makes the video of a task, for post-training.
+
+        Raises:
+            SparkError: It cannot be made.
+        """
+
+    @abstractmethod
+    def video_folder(self, task: str) -> Path:
+        """Where the video of a task lies."""
 
     @abstractmethod
     def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:

@@ -38,8 +38,14 @@ class ToySuite(Suite):
         self._log(f"prepare {task}")
         (self._work / f"{task}{demos}").touch()
 
-    def video_folders(self) -> list[Path]:
-        return []
+    def filmed(self, task: str) -> bool:
+        return True
+
+    def film(self, task: str) -> None:
+        raise AssertionError
+
+    def video_folder(self, task: str) -> Path:
+        return self._work / task
 
     def run(self, cell: Cell, arm: Arm, shifts: Sequence[str]) -> tuple[dict[str, list[bool]], dict[str, Any]]:
         if cell.task == "push" and (self._work / "broken").exists():
