@@ -2,6 +2,10 @@
 
 Every message replaces the one before it. It leads to where the setpoint will be in a moment, and from there to rest:
 controllers refuse a trajectory that ends in motion, and an arm whose next message never comes brakes by itself.
+
+Set `interpolate_from_desired_state: true` in the controller's configuration. Without it the controller begins every
+trajectory where it measures the arm, which lags behind: told a stream of them the arm shakes and falls behind until
+the gateway stops it.
 """
 
 from __future__ import annotations
@@ -13,9 +17,8 @@ from spark_ros.contracts import Command, FloatArray
 from spark_ros.robots.spec import RobotSpec
 from spark_ros.robots.vendor import Interface
 
-# The controller begins every trajectory where it measures the arm, which lags behind; to catch up within a single
-# control period would be a kick.
-AHEAD_S = 0.05
+AHEAD_S = 0.05  # five messages: where one is late, the arm goes on meanwhile
+SHORTEST_BRAKING_S = 1e-3  # two points must not fall together
 
 
 class JointTrajectory:
@@ -33,8 +36,8 @@ class JointTrajectory:
         spec, limits = self._spec, self._spec.limits
         position, velocity = in_robot_order(command, spec)
         braking_s = float(np.max(np.abs(velocity) / limits.acceleration))
-        if braking_s == 0.0:
-            return Trajectory(spec.joint_names, (TrajectoryPoint(position, velocity, AHEAD_S),))
+        if braking_s < SHORTEST_BRAKING_S:
+            return Trajectory(spec.joint_names, (TrajectoryPoint(position, np.zeros_like(velocity), AHEAD_S),))
         soon = position + AHEAD_S * velocity
         stopped = soon + 0.5 * braking_s * velocity
         points = ((soon, velocity, AHEAD_S), (stopped, np.zeros_like(velocity), AHEAD_S + braking_s))

@@ -17,19 +17,23 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
 
 from spark_ros import topics
-from spark_ros.contracts import Frame, SparkError
+from spark_ros.contracts import FloatArray, Frame, SparkError
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level, Rate, in_ms
 from spark_ros.nodes.messages import camera_info, image_from_frame, message_from_joints
 from spark_ros.nodes.newest import Newest
+from spark_ros.nodes.outgoing import message_type, outgoing_from
 from spark_ros.nodes.parameters import Parameters
-from spark_ros.nodes.qos import NEWEST, STREAM
+from spark_ros.nodes.qos import LATCHED, NEWEST, STREAM
 from spark_ros.nodes.run import run
 from spark_ros.runtime.latency import LatencyTrace
+from spark_ros.sim.controllers import make_controller
+from spark_ros.sim.driver import Driver
 from spark_ros.sim.render import Renderer, Snapshot
 from spark_ros.sim.world import World
 
@@ -45,6 +49,13 @@ DEFAULTS = {
     "joint_rate_hz": (100.0, "joint states per second, and how often commands are taken over"),
     "camera_rate_hz": (10.0, "images per second of each camera; rounded to whole joint periods"),
     "state_rate_hz": (20.0, "reports of the true state per second; rounded to whole joint periods"),
+    "arm_interface": (
+        "",
+        "which of the driver's command interfaces is active, by kind; the robot's usual one if empty",
+    ),
+    "interpolate_from_desired_state": (False, "the parameter of this name of a joint_trajectory_controller"),
+    "program_running": (True, "on the teach pendant: whether commands reach the arm; may be set at any time"),
+    "speed_scaling": (1.0, "on the teach pendant: the speed slider, 0 to 1; may be set at any time"),
 }
 
 
@@ -65,6 +76,10 @@ class SimArmNode(Node):
             render=False,
         )
         self._lock = threading.Lock()  # of the world and of everything up to the blank line
+        interface = self._world.spec.vendor.arm_interface(self.params["arm_interface"] or None)
+        self._driver = Driver(
+            make_controller(self._world.spec, interface.kind, self.params["interpolate_from_desired_state"])
+        )
         self._episode = -1
         self._reset()
 
@@ -75,13 +90,17 @@ class SimArmNode(Node):
         self._steps, self._pictures = Rate(), Rate()
         self._draw_time = LatencyTrace()
         self._real_time_factor = 1.0
+        self._said_running: bool | None = None
 
         spec = self._world.spec
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, STREAM)
         self._state = self.create_publisher(String, topics.SIM_STATE, STREAM)
         self._images = {c: self.create_publisher(Image, topics.camera_image(c), STREAM) for c in self._cameras}
         self._infos = {c: self.create_publisher(CameraInfo, topics.camera_info(c), STREAM) for c in self._cameras}
-        self.create_subscription(Float64MultiArray, spec.vendor.arm_command_topic, self._on_arm, NEWEST)
+        status = spec.vendor.status
+        self._running = self._status(Bool, status.get("program_running"), LATCHED)
+        self._scaling = self._status(Float64, status.get("speed_scaling"), STREAM)
+        self.create_subscription(message_type(self._driver.form), interface.topic, self._on_arm, NEWEST)
         self.create_subscription(Float64MultiArray, spec.vendor.gripper_command_topic, self._on_gripper, NEWEST)
         self.create_service(Trigger, topics.SIM_RESET, self._on_reset)
         self.create_timer(0.2, self._raise_error)
@@ -107,7 +126,8 @@ class SimArmNode(Node):
         tick, due = 0, time.monotonic()
         while not self._stop.is_set():
             with self._lock:
-                self._world.command(self._q, self._width)
+                self._heed_pendant()
+                self._world.command(self._driver.step(self._period_s), self._width)
                 self._world.step(self._period_s)
                 stamp = self.get_clock().now().nanoseconds
                 joints = self._world.joint_state(stamp)
@@ -118,6 +138,7 @@ class SimArmNode(Node):
                 self._snapshots.put("world", (snapshot, stamp))
             if state is not None:
                 self._state.publish(String(data=json.dumps(state)))
+                self._publish_status()
             self._steps.tick()
             tick += 1
             due += self._period_s
@@ -159,7 +180,8 @@ class SimArmNode(Node):
         self._world.reset(self.params["seed"])
         self._episode += 1
         spec, joints = self._world.spec, self._world.joint_state(0)
-        self._q, self._width = joints.select(spec.joint_names).position, spec.gripper.width(joints)
+        self._driver.start(joints.select(spec.joint_names).position)
+        self._width = spec.gripper.width(joints)
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
@@ -170,25 +192,42 @@ class SimArmNode(Node):
             response.success, response.message = False, str(error)
         return response
 
-    def _on_arm(self, message: Float64MultiArray) -> None:
-        q = np.array(message.data)
-        if q.shape == self._q.shape and np.all(np.isfinite(q)):
+    def _on_arm(self, message: Any) -> None:
+        try:
             with self._lock:
-                self._q = q
-        else:
-            self.get_logger().error(
-                f"arm command {q.tolist()} ignored: expected {len(self._q)} finite numbers", throttle_duration_sec=1.0
-            )
+                self._driver.accept(outgoing_from(message), *self._arm())
+        except SparkError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=1.0)
 
     def _on_gripper(self, message: Float64MultiArray) -> None:
-        data = np.array(message.data)
+        data, gripper = np.array(message.data), self._world.spec.gripper
         if data.shape == (1,) and np.all(np.isfinite(data)):
             with self._lock:
-                self._width = float(data[0]) * len(self._world.spec.gripper.joint_names)
+                self._width = float(gripper.widths(np.repeat(data, len(gripper.joint_names))))
         else:
             self.get_logger().error(
                 f"gripper command {data.tolist()} ignored: expected one finite number", throttle_duration_sec=1.0
             )
+
+    def _arm(self) -> tuple[FloatArray, FloatArray]:
+        """Where the arm is (J,), rad, and how it moves, rad/s."""
+        joints = self._world.joint_state(0).select(self._world.spec.joint_names)
+        return joints.position, joints.velocity
+
+    def _heed_pendant(self) -> None:
+        self._driver.switch(self.params["program_running"], self._arm()[0])
+        self._driver.scaling = min(max(self.params["speed_scaling"], 0.0), 1.0)
+
+    def _status(self, kind: type, topic: str | None, qos: QoSProfile) -> Any:
+        """A publisher, where the robot's driver has this topic."""
+        return None if topic is None else self.create_publisher(kind, topic, qos)
+
+    def _publish_status(self) -> None:
+        if self._running is not None and self._said_running is not self._driver.running:
+            self._said_running = self._driver.running
+            self._running.publish(Bool(data=self._said_running))
+        if self._scaling is not None:
+            self._scaling.publish(Float64(data=100.0 * self._driver.scaling))
 
     def _health(self) -> Health:
         factor = self._steps.hz() * self._period_s

@@ -1,6 +1,7 @@
 """Every command interface is told exactly the gateway's setpoint: right joints, right frame, no motion at the end."""
 
 from importlib import resources
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -184,3 +185,11 @@ def _with_interface(spec, kind, folder):
     path = folder / "robot.yaml"
     path.write_text(yaml.safe_dump(document))
     return load_robot(path)
+
+
+def test_a_trajectory_of_an_arm_that_hardly_moves_has_no_two_points_at_once():
+    for speed in (1e-17, 1e-6, 4e-3):
+        points = make_arm_adapter(UR5E, "joint_trajectory").convert(moving(np.full(6, speed)), None, STAMP).points
+        times = [point.after_s for point in points]
+        assert all(after > before for before, after in pairwise(times))
+        assert not points[-1].velocity.any()
