@@ -1,6 +1,7 @@
 """How good and how fast the simulator is: the scripted expert through the gateway, and the cost of pictures.
 
-    python -m benchmarks.sim_lift [--episodes 100] [--seed 0] [--image-size 128] [--quick] [--json] [--save]
+    python -m benchmarks.sim_tasks [--task lift] [--shift nominal] [--episodes 100] [--seed 0] [--image-size 128]
+        [--quick] [--json] [--save]
 
 On every seed the expert drives twice: steadily, and straying on purpose now and then as in every second demonstration.
 Success is the task's own rule; the cost is milliseconds on the wall per simulated second, without cameras. A run that
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.common import Rows, entry, finish, make_parser, parse, percentiles, ratios, spread
@@ -28,25 +30,29 @@ PICTURES = 200
 def main() -> None:
     """Measures and prints."""
     parser = make_parser(__doc__, f"{QUICK_EPISODES} episodes of each kind")
+    parser.add_argument("--task", default="lift", help="a task of the simulator (default: %(default)s)")
+    parser.add_argument("--shift", default="nominal", help="a domain shift (default: %(default)s)")
     parser.add_argument("--episodes", type=int, default=100, help="seeds, consecutive (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="first seed (default: %(default)s)")
     parser.add_argument("--image-size", type=int, default=128, help="side of a picture, pixels (default: %(default)s)")
     options = parse(parser)
     episodes = QUICK_EPISODES if options.quick else options.episodes
 
-    world = World(image_size=options.image_size)
-    setup = {"episodes": episodes, "seed": options.seed, "image_size": options.image_size}
-    rows = Rows("sim_lift", setup)
+    world = World(options.task, image_size=options.image_size, shift=options.shift)
+    setup = {name: getattr(options, name) for name in ("task", "shift", "seed", "image_size")}
+    setup["episodes"] = episodes
+    name = f"sim_{options.task}" if options.shift == "nominal" else f"sim_{options.task}_{options.shift}"
+    rows = Rows(name, setup)
     runs: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
     for seed in range(options.seed, options.seed + episodes):
         for form, perturb in FORMS.items():
-            runs[form].append(rows.get(f"{form} {seed}", lambda s=seed, p=perturb: run_episode(world, s, p)))
+            runs[form].append(rows.get(f"{form} {seed}", partial(run_episode, world, seed, perturb)))
     measured: dict[str, Any] = {**setup, "expert": {form: _summary(results) for form, results in runs.items()}}
     costs = [measured["expert"][form]["cost_ms_per_s"] for form in ("straying", "steady")]
     measured["cost_of_straying_over_steady"] = ratios(*costs)
     measured["picture_ms"] = picture_ms(world)
     world.close()
-    finish(options, "sim_lift", measured, _show)
+    finish(options, name, measured, _show)
     rows.done()
 
 
