@@ -2,8 +2,8 @@
 
 CortexBench (arXiv 2303.18240, cortexbench/mujoco_vc) rolls out 500 steps and looks from `top_cap2`, a camera of its own
 MetaWorld fork. The packaged MetaWorld has no such camera, and its scripted experts are done after 60 to 120 steps, so
-here an episode is as long as the slowest expert needs and half as much again, and the camera is one of ours
-(`worker_camera`). Kept: success is what the environment says after the last step, four numbers of proprioception,
+here an episode is half as long again as 99 of 100 of them need (bin-picking: 200 steps, which is enough for 98 of 100;
+half of the experts are done after 117), and the camera is one of ours (`worker_camera`). Kept: success is what the environment says after the last step, four numbers of proprioception,
 25 demonstrations of the scripted expert, initial states drawn anew for every episode.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 CONTROL_DT_S = 0.0125  # MetaWorld's frame_skip 5 x timestep 2.5 ms: 80 Hz
 IMAGE_SIZE = 112
+RECORDING = 1  # version of all that a recording depends on: the camera, the seeding, the experts
 PROPRIOCEPTION = ("hand_x", "hand_y", "hand_z", "gripper_opening")  # m, m, m, 0 closed .. 1 open
 ACTION = ("hand_dx", "hand_dy", "hand_dz", "gripper")  # -1..1: centimetres a step, and closing effort
 
@@ -39,8 +40,8 @@ class Task:
 
 TASKS = {
     "assembly": Task("assembly-v3", "SawyerAssemblyV3Policy", 150),
-    "bin-picking": Task("bin-picking-v3", "SawyerBinPickingV3Policy", 180),
-    "button-press-topdown": Task("button-press-topdown-v3", "SawyerButtonPressTopdownV3Policy", 110),
-    "drawer-open": Task("drawer-open-v3", "SawyerDrawerOpenV3Policy", 150),
+    "bin-picking": Task("bin-picking-v3", "SawyerBinPickingV3Policy", 200),
+    "button-press-topdown": Task("button-press-topdown-v3", "SawyerButtonPressTopdownV3Policy", 115),
+    "drawer-open": Task("drawer-open-v3", "SawyerDrawerOpenV3Policy", 140),
     "hammer": Task("hammer-v3", "SawyerHammerV3Policy", 120),
 }
