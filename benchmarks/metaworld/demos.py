@@ -63,32 +63,31 @@ def record_demos(task: str, count: int) -> None:
     Raises:
         SparkError: MetaWorld cannot be installed or started, the expert fails too often, or other recordings are there.
     """
-    folder = open_recordings("demos", task)
-    there = _episodes(folder)
-    if len(there) >= count:
-        return
-    begin = int(there[-1].name) + 1 if there else DEMO_SEEDS.start
+    with open_recordings("demos", task) as folder:
+        there = len(_episodes(folder))
+        if there >= count:
+            return
+        begin = int(_episodes(folder)[-1].name) + 1 if there else DEMO_SEEDS.start
+        with MetaWorldEnvs(task, min(_BESIDE, count - there)) as envs:
+            for demo in _successes(envs, begin, count - there):
+                _save(folder / str(demo.seed), demo)
+                there += 1
+                print(f"  {task}: demonstration {there} of {count}", flush=True)
+
+
+def _successes(envs: MetaWorldEnvs, seed: int, wanted: int) -> Iterator[Demo]:
+    """The first `wanted` episodes that end well, from `seed` on."""
     misses = 0
-    with MetaWorldEnvs(task, _BESIDE) as envs:
-        for seed, demo in _attempts(envs, begin, count - len(there)):
-            if not demo.success[-1]:
-                misses += 1
-                if misses > _MISSES:
-                    raise SparkError(f"the expert of {task} failed {misses} times: this is not the MetaWorld expected")
-                continue
-            _save(folder / str(seed), demo)
-            there = _episodes(folder)
-            print(f"  {task}: demonstration {len(there)} of {count}", flush=True)
-
-
-def _attempts(envs: MetaWorldEnvs, seed: int, wanted: int) -> Iterator[tuple[int, Demo]]:
-    """Episodes of the expert from `seed` on, until the caller has had `wanted` successes."""
     while wanted > 0:
-        which = range(min(_BESIDE, wanted))
-        seeds = [seed + index for index in which]
+        seeds = [seed + index for index in range(min(envs.count, wanted))]
         for demo in _play(envs, seeds):
-            wanted -= int(demo.success[-1])
-            yield demo.seed, demo
+            if demo.success[-1]:
+                wanted -= 1
+                yield demo
+            else:
+                misses += 1
+        if misses > _MISSES:
+            raise SparkError(f"the expert of {envs.task} failed {misses} times: this is not the MetaWorld expected")
         seed += len(seeds)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.metaworld.tasks import IMAGE_SIZE, RECORDING, TASKS
@@ -21,18 +24,21 @@ def recording_folder(kind: str, task: str) -> Path:
     return cache_dir() / "metaworld5" / kind / task
 
 
-def open_recordings(kind: str, task: str) -> Path:
-    """The same folder, made if need be and marked with how its contents are recorded.
+@contextmanager
+def open_recordings(kind: str, task: str) -> Iterator[Path]:
+    """The same folder, made if need be and marked with how its contents are recorded, for this process alone.
 
     Raises:
         SparkError: There is no such task, or the folder holds what was recorded in another way.
     """
     folder = recording_folder(kind, task)
-    about = {"recording": RECORDING, "image_size": IMAGE_SIZE, "horizon": TASKS[task].horizon}
-    path = folder / "about.json"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(about) + "\n", encoding="utf-8")
-    elif json.loads(path.read_text(encoding="utf-8")) != about:
-        raise SparkError(f"{folder} was recorded with another camera or horizon: delete it, or set XDG_CACHE_HOME")
-    return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another program may want the same recordings: let it find them made
+        about = {"recording": RECORDING, "image_size": IMAGE_SIZE, "horizon": TASKS[task].horizon}
+        path = folder / "about.json"
+        if not path.exists():
+            path.write_text(json.dumps(about) + "\n", encoding="utf-8")
+        elif json.loads(path.read_text(encoding="utf-8")) != about:
+            raise SparkError(f"{folder} was recorded with another camera or horizon: delete it, or set XDG_CACHE_HOME")
+        yield folder

@@ -2,9 +2,10 @@
 
 CortexBench (arXiv 2303.18240, cortexbench/mujoco_vc) rolls out 500 steps and looks from `top_cap2`, a camera of its own
 MetaWorld fork. The packaged MetaWorld has no such camera, and its scripted experts are done after 60 to 120 steps, so
-here an episode is half as long again as 99 of 100 of them need (bin-picking: 200 steps, which is enough for 98 of 100;
-half of the experts are done after 117), and the camera is one of ours (`worker_camera`). Kept: success is what the environment says after the last step, four numbers of proprioception,
-25 demonstrations of the scripted expert, initial states drawn anew for every episode.
+here an episode is half as long again as 99 of 100 of them need (bin-picking: 200 steps, half of its experts are done
+after 117, 98 of 100 at the end), and the camera is one of ours (`worker_camera`). Kept: success is what the environment
+says after the last step, four numbers of proprioception, 25 demonstrations of the scripted expert, initial states drawn
+anew for every episode.
 """
 
 from __future__ import annotations

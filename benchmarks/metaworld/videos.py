@@ -38,15 +38,15 @@ def record_videos(task: str, count: int) -> Path:
     Raises:
         SparkError: MetaWorld cannot be installed or started, or the folder holds other recordings.
     """
-    folder = open_recordings("video", task)
-    missing = [seed for seed in VIDEO_SEEDS[:count] if not _path(folder, seed).exists()]
-    if missing:
-        with MetaWorldEnvs(task, min(_BESIDE, len(missing))) as envs:
-            for start in range(0, len(missing), _BESIDE):
-                seeds = missing[start : start + _BESIDE]
-                for seed, images in zip(seeds, _film(envs, seeds), strict=True):
-                    write_video(_path(folder, seed), images)
-                print(f"  {task}: video {count - len(missing) + start + len(seeds)} of {count}", flush=True)
+    with open_recordings("video", task) as folder:
+        missing = [seed for seed in VIDEO_SEEDS[:count] if not _path(folder, seed).exists()]
+        if missing:
+            with MetaWorldEnvs(task, min(_BESIDE, len(missing))) as envs:
+                for start in range(0, len(missing), _BESIDE):
+                    seeds = missing[start : start + _BESIDE]
+                    for seed, images in zip(seeds, _film(envs, seeds), strict=True):
+                        write_video(_path(folder, seed), images)
+                    print(f"  {task}: video {count - len(missing) + start + len(seeds)} of {count}", flush=True)
     return folder
 
 
