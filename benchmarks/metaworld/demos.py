@@ -22,6 +22,7 @@ from benchmarks.metaworld.rollouts import MetaWorldEnvs
 from benchmarks.metaworld.tasks import DEMO_SEEDS, TASKS
 from benchmarks.metaworld.videos import record_videos
 from spark_ros.contracts import ImageArray, SparkError
+from spark_ros.shares import cache_dir
 
 _ARRAYS = ("images", "proprioception", "actions", "success")
 _BESIDE = 8  # episodes at a time
@@ -100,8 +101,11 @@ def _play(envs: MetaWorldEnvs, seeds: list[int]) -> list[Demo]:
         after = envs.step(actions, which)
         rows.append((seen.images, seen.proprioception, actions, after.success))
         seen = after
-    columns = [np.stack(column, axis=1) for column in zip(*rows, strict=True)]  # (N, T, ...)
-    return [Demo(*(column[index] for column in columns), seed=seed) for index, seed in enumerate(seeds)]
+    images, proprioception, actions, success = (np.stack(column, axis=1) for column in zip(*rows, strict=True))
+    return [
+        Demo(images[index], proprioception[index], actions[index], success[index], seed)
+        for index, seed in enumerate(seeds)
+    ]
 
 
 def _save(folder: Path, demo: Demo) -> None:
@@ -114,8 +118,9 @@ def _save(folder: Path, demo: Demo) -> None:
 
 
 def _load(folder: Path) -> Demo:
-    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r" if name == "images" else None) for name in _ARRAYS]
-    return Demo(*arrays, seed=int(folder.name))
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    proprioception, actions, success = (np.load(folder / f"{name}.npy") for name in _ARRAYS[1:])
+    return Demo(images, proprioception, actions, success, int(folder.name))
 
 
 def _episodes(folder: Path) -> list[Path]:
@@ -128,11 +133,12 @@ def _main() -> None:
     parser.add_argument("--demos", type=int, default=28, help="of each task (default 28: 25 and 3 to validate with)")
     parser.add_argument("--videos", type=int, default=40, help="of each task (default 40)")
     options = parser.parse_args()
+    begin = time.monotonic()
     for task in options.tasks:
-        begin = time.monotonic()
         record_demos(task, options.demos)
+    for task in options.tasks:
         record_videos(task, options.videos)
-        print(f"{task}: {options.demos} demonstrations, {options.videos} videos, {time.monotonic() - begin:.0f} s")
+    print(f"all there after {time.monotonic() - begin:.0f} s: demos and video in {cache_dir() / 'metaworld5'}")
 
 
 if __name__ == "__main__":

@@ -60,14 +60,17 @@ class MetaWorldEnvs:
     def __enter__(self) -> MetaWorldEnvs:
         command = self._command or [str(environment.ensure()), "-m", "benchmarks.metaworld.worker"]
         self._complaints = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**environment.clean_variables(), "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-        )
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**environment.clean_variables(), "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._complaints,
+            )
+        except OSError as error:
+            raise SparkError(f"MetaWorld's worker cannot be started: {error}; delete {environment.folder()}") from error
         try:
             self._ask({"do": "open", "task": self.task, "count": self.count, "image_size": self._image_size})
         except BaseException:
