@@ -54,9 +54,8 @@ def main() -> None:
         shared = [f"data.folders=[{demos}]", f"cache_dir={folder}/frames", f"out_dir={folder}/run"]
         forms = [{"form": name, **_alone(config, [*shared, *extra], steps)} for name, extra in FORMS.items()]
     configured = forms[0]
-    for form in forms:
-        form["step_ratio"] = ratios(form["step_ms"], configured["step_ms"])
-    measured = {"config": Path(config).name, "steps": steps, **configured, "forms": forms}
+    measured = {"config": Path(config).name, "steps": steps, **configured}
+    measured["forms"] = [{**form, "step_ratio": ratios(form["step_ms"], configured["step_ms"])} for form in forms]
     finish(options, "training", measured, _show)
 
 

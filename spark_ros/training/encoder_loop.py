@@ -28,6 +28,7 @@ from spark_ros.training.pairs import PairBatch, recolour
 from spark_ros.training.run_directory import RunDirectory
 from spark_ros.training.trainer import Schedule, StepLosses, Trainer
 
+VALIDATION_BATCH = 64  # pairs; whatever the batch and the number of processes, so that curves can be compared
 SPEED = ("samples_per_s", "mfu", "compute_share", "wait_share", "rss_mb")
 
 
@@ -202,15 +203,15 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
         """Losses of the averaged weights on pairs and hidden patches that are the same every time."""
-        options, sums, count = self._options, dict.fromkeys(("loss", *self._terms), 0.0), 0
-        size = max(1, options.batch_size // self._world.size)
-        for number in range(-(-self._config.validation_pairs // size)):
+        sums = dict.fromkeys(("loss", *self._terms), 0.0)
+        size = min(VALIDATION_BATCH, self._config.validation_pairs)
+        count = -(-self._config.validation_pairs // size)
+        for number in range(count):
             generator = torch.Generator().manual_seed(step_seed(self._schedule.seed, number))
             losses = self._losses(self.average, self._setup.validation.batch(number, size), generator)
             sums["loss"] += losses.total.item()
             for name, term in losses.terms.items():
                 sums[name] += term.mean().item()
-            count += 1
         return {f"val_{name}": total / count for name, total in sums.items()}
 
     def _speed(self) -> dict[str, float]:

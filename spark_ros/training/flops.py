@@ -30,7 +30,8 @@ def flops_per_pair(model: SparkModel) -> float:
     # A frame of the teacher has its own tokens alone: a learned bottleneck is the student's.
     teacher_tokens = model.teacher.num_prefix_tokens + patches
     total = 2.0 * (_embedding(config) + config.depth * _block(config, teacher_tokens))
-    shared = options.adaptation == "last" and options.bottleneck == "cls"
+    # Then student and teacher see the same pictures, and their first blocks are the same.
+    shared = options.adaptation == "last" and options.bottleneck == "cls" and not options.clean_targets
     total += _student(model, tokens, shared)
     if options.action_head:
         total += _student(model, tokens, shared=False)

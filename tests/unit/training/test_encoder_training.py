@@ -36,6 +36,13 @@ SparkModel.forward = slowly
 train_encoder(load_encoder_config(None, sys.argv[1:]))
 """
 
+WHOLE_RUN = """
+import sys
+from spark_ros.training.encoder_config import load_encoder_config
+from spark_ros.training.encoder_loop import train_encoder
+train_encoder(load_encoder_config(None, sys.argv[1:]))
+"""
+
 GRADIENTS = """
 import sys, time
 from pathlib import Path
@@ -237,10 +244,9 @@ def test_two_processes_give_the_gradients_and_the_loss_of_one(overrides, tmp_pat
 
 
 def test_two_processes_train_one_model_and_write_one_run(overrides, tmp_path: Path) -> None:
-    script = "import sys; from spark_ros.cli import main; sys.exit(main(['train', 'encoder', *sys.argv[1:]]))"
     more = ("optimiser.precision=fp32", "optimiser.max_steps=10", "evaluate_every=5")
     train_encoder(load_encoder_config(None, overrides("one", *more)))
-    run_alone(script, overrides("two", *more), processes=2)
+    run_alone(WHOLE_RUN, overrides("two", *more), processes=2)
     one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
     for row, other in zip(one, two, strict=True):
         assert {key: float(value) for key, value in other.items()} == pytest.approx(
