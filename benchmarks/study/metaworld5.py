@@ -114,7 +114,7 @@ def roll_out(task: str, seeds: Sequence[int], policy: Policy, encoder: Encoder |
             if encoder is None:
                 tokens = np.zeros((len(seeds), 1, 1, 1), np.float32)
             else:
-                now = encode(encoder, seen.images).astype(np.float32)  # (N, 1, D)
+                now = encode(encoder, np.array(seen.images)).astype(np.float32)  # (N, 1, D)
                 history = [*history, now][-HISTORY:] if history else [now] * HISTORY
                 tokens = fuse(history)
             with torch.inference_mode():
