@@ -12,7 +12,7 @@
 Every arm that has a description takes part, with its full and with lowered scales. A step is one command; a violation
 is a step beyond a limit, by kind (`limits/check.py`). The tool's speed may be 5% and its place 5 mm beyond what is
 aimed at. Times are of a step of the limiter, from joint target to setpoint, without the inverse kinematics before it;
-those of the processor leave out what other programs took meanwhile.
+those of the processor leave out what other programs took meanwhile. Smooth targets are timed apart.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ from benchmarks.common import entry, finish, make_parser, parse, percentiles, sp
 from benchmarks.limits.adversary import Adversary
 from benchmarks.limits.check import Verdict, add, judge
 from benchmarks.limits.streams import Stream
+from spark_ros.contracts import ActionKind
 from spark_ros.control.config import GatewayConfig
+from spark_ros.control.executor import Target
 from spark_ros.control.limiter import Limiter
+from spark_ros.control.motion import Motion
 from spark_ros.robots.spec import RobotSpec, load_robot, robot_names
 
 STEPS, QUICK_STEPS = 1_000_000, 60_000
+SMOOTH_STEPS = 2000
 STREAM_STEPS, ADVERSARY_STEPS = 400, 4000
 ADVERSARY_SHARE = 0.3  # of the steps
 SCALES = ((1.0, 1.0), (1.0, 1.0), (0.1, 1.0), (1.0, 0.2), (0.1, 0.2))  # acceleration, velocity
@@ -53,11 +57,18 @@ def main() -> None:
     with _timed(step_us, busy_us):
         for name in options.robot:
             by_robot[name] = _drive(load_robot(name), steps // len(options.robot) + 1, options.seed)
+    smooth_us: list[float] = []
+    smooth_busy_us: list[float] = []
+    with _timed(smooth_us, smooth_busy_us):
+        for name in options.robot:
+            _drive_smoothly(load_robot(name))
     measured = {
         "violations": sum(row["violations"] for row in by_robot.values()),
         "steps": sum(row["steps"] for row in by_robot.values()),
         "step_us": percentiles(step_us, 1),
         "step_busy_us": percentiles(busy_us, 1),
+        "smooth_step_us": percentiles(smooth_us, 1),
+        "smooth_step_busy_us": percentiles(smooth_busy_us, 1),
         "seed": options.seed,
         "robots": by_robot,
     }
@@ -90,6 +101,17 @@ def _drive(spec: RobotSpec, steps: int, seed: int) -> dict[str, Any]:
     }
 
 
+def _drive_smoothly(spec: RobotSpec) -> None:
+    """Every joint to and fro by 0.2 rad, each at its own phase: what an arm does at work."""
+    config = GatewayConfig()
+    motion, phase = Motion(spec, config), np.arange(spec.home.size)
+    motion.start(spec.home, 0.0)
+    for step in range(SMOOTH_STEPS):
+        angle = 1.3 * step * config.period_s + phase
+        target = Target(ActionKind.JOINT_POSITION, spec.home + 0.2 * np.sin(angle), 0.26 * np.cos(angle), 0.0)
+        motion.follow(target, config.period_s)
+
+
 @contextmanager
 def _timed(step_us: list[float], busy_us: list[float]) -> Iterator[None]:
     """Within it, every step of a `Limiter` adds what it took, on the wall and of the processor."""
@@ -117,8 +139,11 @@ def _show(measured: Mapping[str, Any]) -> None:
         for kind, count in row["violations_by_kind"].items():
             largest = row["largest"].get(kind)
             print(f"    {kind:38} {count:6} {'' if largest is None else f'{largest:.6g}':>12}")
-    for name, label in (("step_us", "on the wall"), ("step_busy_us", "of the processor")):
-        print(f"a step of the limiter {label}: {spread(measured[name], 0)} us (p50 / p95 / p99)")
+    for kind, label in (("", "unkind"), ("smooth_", "smooth")):
+        wall, busy = (spread(measured[f"{kind}step{name}_us"], 0) for name in ("", "_busy"))
+        print(
+            f"a step of the limiter, {label} targets: {wall} us on the wall, {busy} of the processor (p50 / p95 / p99)"
+        )
 
 
 if __name__ == "__main__":

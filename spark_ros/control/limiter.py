@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import ruckig
+from numpy.typing import NDArray
 
 from spark_ros.contracts import FloatArray, SparkError
 from spark_ros.control.config import GatewayConfig
@@ -100,6 +101,10 @@ class Limiter:
         self._stops_harder = config.acceleration_scale < 1
         self._brakes_hard = False  # as `stop` does where it stops harder than motion may brake
         self._braking = self._acceleration * BRAKING_SHARE
+        self._braking_twice = 2 * self._braking
+        self._knee = self._braking / self._gain**2  # of a gap, where both laws have the same value and slope
+        taper = limits.taper
+        self._weakest_twice = 2 * (self._braking if taper is None else np.minimum(self._braking, taper.gain / 4))
 
         size = len(spec.joint_names)
         self._jerk = self._jerk_for(self._acceleration)
@@ -108,6 +113,7 @@ class Limiter:
         self._stopping = self._task(limits.acceleration * DYNAMICS_MARGIN)
         self._trajectory = ruckig.Trajectory(size)
         self._rest = [0.0] * size
+        self._all_safe = np.ones(size, dtype=np.bool_)
         self.reset(spec.home)
 
     @property
@@ -197,14 +203,13 @@ class Limiter:
         """(J,) velocity that closes the gap: proportional near by, what can be braked in time from far away."""
         size = np.abs(gap)
         linear = self._gain * size
-        knee = self._braking / self._gain**2  # where both laws have the same value and slope
-        braked = np.sqrt(2 * self._braking * np.maximum(size - knee / 2, 0.0))
-        return np.sign(gap) * np.where(size < knee, linear, braked)
+        braked = np.sqrt(self._braking_twice * np.maximum(size - self._knee / 2, 0.0))
+        return np.sign(gap) * np.where(size < self._knee, linear, braked)
 
     def _velocity_window(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Velocities to aim at between, so that position limits are approached gently."""
-        highest = np.sqrt(2 * self._braking * np.maximum(self._upper - position, 0.0))
-        lowest = -np.sqrt(2 * self._braking * np.maximum(position - self._lower, 0.0))
+        highest = np.sqrt(self._braking_twice * np.maximum(self._upper - position, 0.0))
+        lowest = -np.sqrt(self._braking_twice * np.maximum(position - self._lower, 0.0))
         if self._limits.taper is not None:
             down, up = self._limits.taper.bounds(position)
             lowest, highest = np.maximum(lowest, TAPER_AIM * down), np.minimum(highest, TAPER_AIM * up)
@@ -216,15 +221,14 @@ class Limiter:
         What single joints cannot brake for, these joints brake for; what the guard refuses, the whole arm does.
         """
         candidate = self._step(wanted, elapsed, self._moving)
-        if self._is_near_a_limit(candidate):
-            safe = self._can_brake(candidate)
-            if not safe.all():
-                braking = self._step(self._rest, elapsed, self._moving)
-                candidate = JointSetpoint(
-                    np.where(safe, candidate.position, braking.position),
-                    np.where(safe, candidate.velocity, braking.velocity),
-                    np.where(safe, candidate.acceleration, braking.acceleration),
-                )
+        safe = self._can_brake(candidate)
+        if not safe.all():
+            braking = self._step(self._rest, elapsed, self._moving)
+            candidate = JointSetpoint(
+                np.where(safe, candidate.position, braking.position),
+                np.where(safe, candidate.velocity, braking.velocity),
+                np.where(safe, candidate.acceleration, braking.acceleration),
+            )
         if not self._guarded(candidate):
             candidate = self._step([SLOWER * speed for speed in wanted], elapsed, self._moving)
             if not (self._guarded(candidate) and self._can_brake(candidate).all()):
@@ -257,13 +261,14 @@ class Limiter:
 
     def _is_near_a_limit(self, state: JointSetpoint) -> bool:
         """False where braking from `state` certainly stays clear of every position-dependent limit."""
-        taper, speed = self._limits.taper, np.abs(state.velocity)
-        weakest = self._braking if taper is None else np.minimum(self._braking, taper.gain / 4)
-        reach = 0.05 + 0.2 * speed + speed**2 / (2 * weakest)
+        speed = np.abs(state.velocity)
+        reach = 0.05 + 0.2 * speed + speed**2 / self._weakest_twice
         return bool(np.any((state.position - reach < self._lower) | (state.position + reach > self._upper)))
 
-    def _can_brake(self, state: JointSetpoint) -> FloatArray:
+    def _can_brake(self, state: JointSetpoint) -> NDArray[np.bool_]:
         """(J,) bool: from `state` the joint can be brought to rest inside its limits."""
+        if not self._is_near_a_limit(state):
+            return self._all_safe
         self._plan(state, self._rest, self._moving)
         duration, at = self._trajectory.duration, self._trajectory.at_time
         times = [*(time for time in BRAKING_CHECKS if time < duration), duration]

@@ -28,7 +28,7 @@ class Motion:
     def __init__(self, spec: RobotSpec, config: GatewayConfig) -> None:
         """Call `start` before the first step."""
         self._spec = spec
-        self._wall_braking = config.wall_braking
+        self._wall_braking = min(config.wall_braking, spec.ee_max_linear_acceleration / 2)
         self._walls = (spec.workspace.lower.tolist(), spec.workspace.upper.tolist())
         self._look_ahead_s = 2 * config.period_s
         self._kinematics = Kinematics(spec)

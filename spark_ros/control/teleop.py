@@ -32,6 +32,8 @@ class TeleopTarget:
         """The first step starts at the arm, at rest."""
         self._spec = spec
         self._config = config
+        self._linear_acceleration = min(config.teleop_acceleration, spec.ee_max_linear_acceleration)
+        self._angular_acceleration = min(config.teleop_angular_acceleration, spec.ee_max_angular_acceleration)
         self.clear()
 
     def clear(self) -> None:
@@ -53,10 +55,8 @@ class TeleopTarget:
         """
         spec, config = self._spec, self._config
         start = self._pose or present
-        linear = _approach(self._linear, twist[:3], spec.ee_max_linear_speed, config.teleop_acceleration * elapsed_s)
-        angular = _approach(
-            self._angular, twist[3:], spec.ee_max_angular_speed, config.teleop_angular_acceleration * elapsed_s
-        )
+        linear = _approach(self._linear, twist[:3], spec.ee_max_linear_speed, self._linear_acceleration * elapsed_s)
+        angular = _approach(self._angular, twist[3:], spec.ee_max_angular_speed, self._angular_acceleration * elapsed_s)
         # A tool that is outside of the workspace may come in at its own pace, but goes no further out.
         lower = np.minimum(spec.workspace.lower, start.position)
         upper = np.maximum(spec.workspace.upper, start.position)
