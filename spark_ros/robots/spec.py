@@ -114,6 +114,8 @@ class RobotSpec:
         workspace: Where the tool may be sent.
         ee_max_linear_speed: Cap for commanded tool motion, m/s.
         ee_max_angular_speed: Cap for commanded tool motion, rad/s.
+        ee_max_linear_acceleration: How fast the tool may be asked to change speed, m/s^2, for the joints to follow.
+        ee_max_angular_acceleration: The same for rotation, rad/s^2.
         gripper: The gripper.
         vendor: The driver's topics.
         collision: The arm's shape and the table, None if unknown: then only the tool's walls keep it from things.
@@ -130,6 +132,8 @@ class RobotSpec:
     workspace: Workspace
     ee_max_linear_speed: float
     ee_max_angular_speed: float
+    ee_max_linear_acceleration: float
+    ee_max_angular_acceleration: float
     gripper: GripperSpec
     vendor: VendorTopics
     collision: CollisionShapes | None = None
@@ -189,6 +193,8 @@ def _parse(doc: Mapping[str, Any]) -> RobotSpec:
         workspace=Workspace(_vector(doc["workspace"], "lower", 3), _vector(doc["workspace"], "upper", 3)),
         ee_max_linear_speed=float(doc["ee_max_linear_speed"]),
         ee_max_angular_speed=float(doc["ee_max_angular_speed"]),
+        ee_max_linear_acceleration=float(doc["ee_max_linear_acceleration"]),
+        ee_max_angular_acceleration=float(doc["ee_max_angular_acceleration"]),
         gripper=gripper_from(doc["gripper"]),
         vendor=vendor_from(doc["vendor"]),
         collision=shapes_from(doc.get("collision"), size),
