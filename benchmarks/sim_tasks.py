@@ -1,7 +1,7 @@
 """How good and how fast the simulator is: the scripted expert through the gateway, and the cost of pictures.
 
-    python -m benchmarks.sim_tasks [--task lift] [--shift nominal] [--episodes 100] [--seed 0] [--image-size 128]
-        [--quick] [--json] [--save]
+    python -m benchmarks.sim_tasks [--task lift] [--robot fr3] [--shift nominal] [--episodes 100] [--seed 0]
+        [--image-size 128] [--quick] [--json] [--save]
 
 On every seed the expert drives twice: steadily, and straying on purpose now and then as in every second demonstration.
 Success is the task's own rule; the cost is milliseconds on the wall per simulated second, without cameras. A run that
@@ -31,6 +31,7 @@ def main() -> None:
     """Measures and prints."""
     parser = make_parser(__doc__, f"{QUICK_EPISODES} episodes of each kind")
     parser.add_argument("--task", default="lift", help="a task of the simulator (default: %(default)s)")
+    parser.add_argument("--robot", default="fr3", help="a simulated arm (default: %(default)s)")
     parser.add_argument("--shift", default="nominal", help="a domain shift (default: %(default)s)")
     parser.add_argument("--episodes", type=int, default=100, help="seeds, consecutive (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="first seed (default: %(default)s)")
@@ -38,10 +39,11 @@ def main() -> None:
     options = parse(parser)
     episodes = QUICK_EPISODES if options.quick else options.episodes
 
-    world = World(options.task, image_size=options.image_size, shift=options.shift)
-    setup = {name: getattr(options, name) for name in ("task", "shift", "seed", "image_size")}
+    world = World(options.task, options.robot, image_size=options.image_size, shift=options.shift)
+    setup = {name: getattr(options, name) for name in ("task", "robot", "shift", "seed", "image_size")}
     setup["episodes"] = episodes
-    name = f"sim_{options.task}" if options.shift == "nominal" else f"sim_{options.task}_{options.shift}"
+    unusual = [options.robot] * (options.robot != "fr3") + [options.shift] * (options.shift != "nominal")
+    name = "_".join(["sim", options.task, *unusual])
     rows = Rows(name, setup)
     runs: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
     for seed in range(options.seed, options.seed + episodes):
