@@ -109,9 +109,7 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
         self._check_same_step()
         # Registers that a model does not have and terms that are switched off leave parameters without a gradient.
         self._forward = (
-            DistributedDataParallel(self.model, broadcast_buffers=False, find_unused_parameters=True)
-            if world.size > 1
-            else self.model
+            DistributedDataParallel(self.model, find_unused_parameters=True) if world.size > 1 else self.model
         )
         bfloat16 = options.precision == "bf16" and bfloat16_is_native(torch.device(world.device).type)
         self.precision = "bf16" if bfloat16 else "fp32"

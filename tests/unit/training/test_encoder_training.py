@@ -29,9 +29,9 @@ from spark_ros.encoders.spark import SparkModel
 from spark_ros.training.encoder_config import load_encoder_config
 from spark_ros.training.encoder_loop import train_encoder
 forward = SparkModel.forward
-def slowly(*arguments):
+def slowly(*arguments, **views):
     time.sleep(0.03)
-    return forward(*arguments)
+    return forward(*arguments, **views)
 SparkModel.forward = slowly
 train_encoder(load_encoder_config(None, sys.argv[1:]))
 """
@@ -177,11 +177,11 @@ def test_an_interrupted_run_is_saved_and_continues(make_config, tmp_path: Path, 
     train_encoder(make_config("whole", *scope))
     forward, calls = SparkModel.forward, []
 
-    def interrupting(model, *arguments):
+    def interrupting(model, *arguments, **views):
         calls.append(1)
         if len(calls) == 7:
             os.kill(os.getpid(), signal.SIGINT)
-        return forward(model, *arguments)
+        return forward(model, *arguments, **views)
 
     monkeypatch.setattr(SparkModel, "forward", interrupting)
     with pytest.raises(Interrupted, match="stopped at step 7 of 20 and was saved"):
