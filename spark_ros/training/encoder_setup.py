@@ -79,7 +79,8 @@ def prepare_encoder(
         SparkError: The video, the weights or the run directory does not fit.
         Interrupted: `stop()` was True; what was decoded is kept.
     """
-    clips = [clip for folder in config.data.folders for clip in open_clips(folder, config.data.cameras)]
+    data = config.data
+    clips = [clip for folder in data.folders for clip in open_clips(folder, data.cameras, data.damaged)]
     training, held_out = split_clips(clips, config.data.validation_fraction, config.seed)
     torch.manual_seed(config.seed)
     with_state = config.spark.action_head
