@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,18 +89,18 @@ def summarise(
         table = np.array([found[pilot.id, shift] for shift in shifts], np.float64)  # (shifts, scenes)
         tables.append(table)
         shifted = table[1:]
-        bundles[Path(name).name] = {
-            "id": pilot.id,
+        bundles[pilot.id] = {
+            "path": name,
             "by_shift": {shift: int(row.sum()) for shift, row in zip(shifts, table, strict=True)},
             "shifted": round(float(shifted.mean()), 4),
             "shifted_wilson95": [round(bound, 4) for bound in wilson95(int(shifted.sum()), shifted.size)],
             "nominal": round(float(table[0].mean()), 4),
         }
     differences = {}
-    for name, table in zip(names[1:], tables[1:], strict=True):
+    for pilot, table in zip(pilots[1:], tables[1:], strict=True):
         per_scene = (tables[0] - table)[1:].mean(axis=0)
         mean, (low, high) = bootstrap({("", 0): per_scene.tolist()})
-        differences[Path(name).name] = {
+        differences[pilot.id] = {
             "difference": round(mean, 4),
             "ci95": [round(low, 4), round(high, 4)],
         }
@@ -113,7 +112,7 @@ def _show(measured: Mapping[str, Any]) -> None:
     for name, bundle in measured["bundles"].items():
         counts = ", ".join(f"{shift} {count}" for shift, count in bundle["by_shift"].items())
         low, high = bundle["shifted_wilson95"]
-        print(f"{name:20} shifted {bundle['shifted']:.1%} ({low:.1%}-{high:.1%}); of {scenes} each: {counts}")
+        print(f"{name:30} shifted {bundle['shifted']:.1%} ({low:.1%}-{high:.1%}); of {scenes} each: {counts}")
     for name, found in measured["first_minus"].items():
         low, high = found["ci95"]
         print(f"the first minus {name}: {found['difference']:+.1%} ({low:+.1%} to {high:+.1%}) under shift")
