@@ -12,6 +12,7 @@ Without --demos, demonstrations of the simulated lift task are recorded first.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import tempfile
 import time
@@ -44,6 +45,7 @@ def main() -> None:
     options = parse(parser)
     steps = 4 if options.quick else options.steps
 
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `spark-ros train` has it, for the processes to come
     config = options.config or str(config_file("train_encoder.yaml"))
     with tempfile.TemporaryDirectory() as folder:
         demos = options.demos or f"{folder}/demos"
