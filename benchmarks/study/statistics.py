@@ -45,7 +45,7 @@ def success(arm: Outcomes) -> tuple[float, tuple[float, float]]:
     flat = [value for part in values.values() for value in part]
     if len(set(flat)) == 1 and flat[0] in (0.0, 1.0):  # all alike: drawing again shows nothing, Wilson's interval does
         interval = wilson95(round(flat[0] * len(flat)), len(flat))
-    return mean, interval
+    return mean, (max(0.0, interval[0]), min(1.0, interval[1]))  # widened, it may leave what a rate can be
 
 
 def difference(arm: Outcomes, reference: Outcomes) -> tuple[float, tuple[float, float], int] | None:
