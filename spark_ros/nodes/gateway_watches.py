@@ -23,7 +23,7 @@ from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.qos import LATCHED, SENSOR, STREAM
 
 DEFAULTS = {
-    "image_topics": ([], "sensor_msgs/Image to watch for frozen cameras, beside perception's features"),
+    "image_topics": ([""], "sensor_msgs/Image to watch for frozen cameras, beside perception's features"),
     "ur_robot_mode_topic": ("/io_and_status_controller/robot_mode", "ur_dashboard_msgs/RobotMode; empty: none"),
     "ur_safety_mode_topic": ("/io_and_status_controller/safety_mode", "ur_dashboard_msgs/SafetyMode; empty: none"),
     "ur_program_running_topic": ("/io_and_status_controller/robot_program_running", "std_msgs/Bool; empty: none"),
@@ -53,7 +53,7 @@ class GatewayWatches:
         self._listen("arm_status_topic", String, self._on_arm_status)
         node.subscribe(Float32, topics.DRIFT, self._on_drift, STREAM)
         node.subscribe(String, topics.FEATURE_CONTRACT, self._on_contract, LATCHED)
-        for topic in node.params["image_topics"]:
+        for topic in filter(None, node.params["image_topics"]):  # ROS has no empty list of texts: [""] says none
             self._watch(topic)
 
     def _vendor(

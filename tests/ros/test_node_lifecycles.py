@@ -107,7 +107,7 @@ def test_the_manager_names_a_node_that_never_appears(graph: GraphUnderTest) -> N
 @pytest.mark.parametrize(
     ("name", "words", "sentence"),
     [
-        ("sim_arm", ("-p", "task:=juggle"), "unknown task 'juggle': choose one of lift"),
+        ("sim_arm", ("-p", "task:=juggle"), "unknown task 'juggle': choose one of drawer, lift, place"),
         ("sim_arm", ("-p", "cameras:=[ceiling]"), "unknown camera 'ceiling'"),
         ("expert", ("-p", "task:=juggle"), "unknown expert 'juggle'"),
         ("gateway", ("--params-file", "nowhere.yaml"), "ROS refuses the command line"),

@@ -14,7 +14,7 @@ from graph_for_tests import GraphUnderTest, until
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from synthetic_episode import Script
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from spark_ros import topics
 from spark_ros.bundle.load import load_bundle
@@ -24,6 +24,7 @@ from spark_ros.data.cdr_messages import IMAGE, JOINT_STATE, decode_frame, decode
 from spark_ros.nodes.messages import features_from_image, image_from_frame, message_from_joints
 from spark_ros.nodes.motion_messages import chunk_from_ee_message, chunk_from_joint_message
 from spark_ros.nodes.qos import LATCHED
+from spark_ros.nodes.relative_messages import as_changes, as_sent, chunk_channel
 from spark_ros.robots.spec import load_robot
 from spark_ros.runtime.encoder_runtime import EncoderRuntime
 from spark_ros.runtime.policy_runtime import PolicyRuntime
@@ -32,7 +33,6 @@ pytestmark = pytest.mark.ros
 
 SPEC = load_robot("fr3")
 CAMERAS = ("front", "wrist")
-COMPARED = {ActionKind.EE_POSE: chunk_from_ee_message, ActionKind.JOINT_POSITION: chunk_from_joint_message}
 
 
 @pytest.fixture
@@ -85,21 +85,25 @@ def test_a_recorded_episode_gives_the_same_chunks_live_as_offline(
     for name in ("perception", "policy"):
         graph.start(name, bundle=str(bundle))
         graph.activate(name)
-    if kind is ActionKind.EE_POSE:
-        received = graph.listen(MultiDOFJointTrajectory, topics.EE_CHUNK)
-    else:
-        received = graph.listen(JointTrajectory, topics.JOINT_CHUNK)
+    received = graph.listen(*chunk_channel(kind))
     assert until(lambda: graph.client.count_subscribers(topics.camera_features("front")) > 0)
     recording.send(graph)
     time.sleep(0.5)
-    live = {chunk.stamp_ns: chunk for chunk in (COMPARED[kind](message, SPEC) for message in received)}
-    offline = {chunk.stamp_ns: chunk for chunk in recording.chunks()}
+    read = chunk_from_joint_message if kind.is_joint else chunk_from_ee_message
+    # Changes and rates travel as changes, and are compared as such.
+    live = {chunk.stamp_ns: as_received(chunk, kind) for chunk in (read(message, SPEC) for message in received)}
+    offline = {chunk.stamp_ns: as_received(as_sent(chunk), kind) for chunk in recording.chunks()}
     assert set(live) <= set(offline)
     assert len(live) >= len(offline) - 5, f"{len(live)} of {len(offline)} chunks arrived\n{graph.logs()}"
     for stamp, chunk in live.items():
         np.testing.assert_allclose(chunk.values, offline[stamp].values, atol=1e-9)
         np.testing.assert_allclose(chunk.gripper_width, offline[stamp].gripper_width, atol=1e-9)
-        assert (chunk.kind, chunk.dt_s) == (kind, offline[stamp].dt_s)
+        assert (chunk.kind, chunk.dt_s) == (offline[stamp].kind, offline[stamp].dt_s)
+
+
+def as_received(chunk: ActionChunk, kind: ActionKind) -> ActionChunk:
+    """As the gateway reads a policy's chunk of this kind."""
+    return as_changes(chunk) if kind.is_relative else chunk
 
 
 def test_features_carry_the_frames_stamp_and_bgr_is_understood(graph: GraphUnderTest, bundle: Path) -> None:
