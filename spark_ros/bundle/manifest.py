@@ -126,6 +126,8 @@ class Manifest(_Part):
         parity: JSON file: how far the exported graphs are from the trained networks.
         statistics: JSON file: statistics of the training data by vector, see `data.statistics`.
         licences: Text file: origin and licence of everything inside.
+        drift: File of statistics that tell foreign images from those of the training, see `drift`; None where the
+            bundle has none, and then its manifest does not mention them.
         files: SHA-256 of every file but the manifest.
     """
 
@@ -147,11 +149,14 @@ class Manifest(_Part):
     parity: FileName
     statistics: FileName
     licences: FileName
+    drift: FileName | None = None
     files: dict[FileName, Sha256]
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Manifest:
         named = [self.encoder.file, self.policy.file, self.golden.file, self.parity, self.statistics, self.licences]
+        if self.drift is not None:
+            named.append(self.drift)
         if self.robot.endswith(".yaml"):
             named.append(_inside_the_folder(self.robot))
         if unlisted := [name for name in named if name not in self.files]:
@@ -167,14 +172,15 @@ class Manifest(_Part):
 
     def content_id(self) -> str:
         """The id that belongs to this content."""
-        content = self.model_dump(mode="json", exclude={"id", "created"})
+        # Optional entries that are not there do not count: an older bundle keeps the id it had before they existed.
+        content = self.model_dump(mode="json", exclude={"id", "created"}, exclude_defaults=True)
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.name}-{digest[:12]}"
 
     def to_yaml(self) -> str:
         """The text of `bundle.yaml`."""
         comment = "# A spark_ros bundle: written by `spark-ros export`, checked when loaded, not meant to be edited.\n"
-        return comment + yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)
+        return comment + yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False, width=120)
 
 
 def parse_manifest(text: str, where: str) -> Manifest:
