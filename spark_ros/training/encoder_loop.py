@@ -189,7 +189,7 @@ class EncoderTrainer(Trainer[PairBatch, SparkModel]):
     def _losses(self, model: torch.nn.Module, batch: PairBatch, generator: torch.Generator) -> SparkLosses:
         device = self._world.device
         clean = [images.to(device, non_blocking=True) for images in (batch.now, batch.later)]
-        now, later = (normalise_images(recolour(images, batch.gain)) for images in clean)
+        now, later = (normalise_images(recolour(images, batch.colours)) for images in clean)
         targets = [normalise_images(images) for images in clean] if self._config.spark.clean_targets else [None, None]
         proprioception = (
             None if values is None else values.to(device)

@@ -42,8 +42,9 @@ class PairOptions:
         crop: ``center`` or ``none``, see `data.preprocess.ImagePreprocess`.
         crop_scale: Smallest and largest part of the picture's area that a random crop shows. Both frames of a pair are
             cropped alike, so that what seems to move moves.
-        brightness: Largest relative change of brightness, the same for both frames, see `PairBatch.gain`.
+        brightness: Largest relative change of brightness, the same for both frames, see `PairBatch.colours`.
         colour: Largest relative change of each colour channel, the same for both frames.
+        hue: Largest turn of all hues, the same for both frames, as a part of the circle: 0.5 makes any colour of any.
         flip: Mirror half of the pairs; a mirrored robot is another robot, so off by default.
         validation_fraction: Part of the episodes that is held out, at least one.
         frames: ``cache`` decodes every frame once and keeps it on disk; ``decode`` keeps nothing.
@@ -58,6 +59,7 @@ class PairOptions:
     crop_scale: tuple[float, float] = (0.6, 1.0)
     brightness: float = 0.3
     colour: float = 0.3
+    hue: float = 0.0
     flip: bool = False
     validation_fraction: float = 0.1
     frames: str = "cache"
@@ -70,7 +72,8 @@ class PairBatch:
     Attributes:
         now: (B, S, S, 3) uint8, the earlier frames.
         later: (B, S, S, 3) uint8.
-        gain: (B, 3) float32, by which `recolour` is to multiply the channels of both frames; 1 where nothing was drawn.
+        colours: (B, 3, 3) float32, by which `recolour` is to multiply the RGB of both frames; the identity where
+            nothing was drawn.
         gap_s: (B,) float64, true time between them.
         clip: (B,) int64, number of each pair's clip in the sampler.
         names: Of the sampler's clips.
@@ -80,7 +83,7 @@ class PairBatch:
 
     now: Tensor
     later: Tensor
-    gain: Tensor
+    colours: Tensor
     gap_s: NDArray[np.float64]
     clip: NDArray[np.int64]
     names: list[str]
@@ -144,7 +147,7 @@ class PairSampler:
         """
         part = range(rank * size // world, (rank + 1) * size // world)
         images = np.empty((2, len(part), self._size, self._size, 3), np.uint8)
-        gains = np.ones((len(part), 3), np.float32)
+        colours = np.broadcast_to(np.eye(3, dtype=np.float32), (len(part), 3, 3)).copy()
         clips, gaps = np.empty(len(part), np.int64), np.empty(len(part))
         frames = np.empty((2, len(part)), np.int64)
         for row, pair in enumerate(part):
@@ -157,13 +160,13 @@ class PairSampler:
             images[0, row] = self._show(self._store.frame(clip, now), view)
             images[1, row] = self._show(self._store.frame(clip, later), other)
             if self._augment:
-                gains[row] = view.gain
+                colours[row] = view.colours
             stamps = self._clips[clip].stamps_s
             clips[row], gaps[row], frames[:, row] = clip, stamps[later] - stamps[now], (now, later)
         state_now, state_later = (self._state(clips, numbers) for numbers in frames)
         now_images, later_images = torch.from_numpy(images)
         return PairBatch(
-            now_images, later_images, torch.from_numpy(gains), gaps, clips, self.names, state_now, state_later
+            now_images, later_images, torch.from_numpy(colours), gaps, clips, self.names, state_now, state_later
         )
 
     def prefetch(
@@ -224,7 +227,7 @@ class _View:
     left: float  # where in the room that is left, 0..1
     top: float
     mirrored: bool
-    gain: tuple[float, float, float]
+    colours: NDArray[np.float32]  # (3, 3), RGB to RGB
 
     @staticmethod
     def draw(rng: np.random.Generator, options: PairOptions) -> _View:
@@ -232,13 +235,15 @@ class _View:
         left, top = rng.random(2)
         mirrored = bool(rng.random() < 0.5) and options.flip
         brightness = 1.0 + rng.uniform(-options.brightness, options.brightness)
-        red, green, blue = brightness * (1.0 + rng.uniform(-options.colour, options.colour, 3))
-        return _View(scale, float(left), float(top), mirrored, (float(red), float(green), float(blue)))
+        colours = np.diag(brightness * (1.0 + rng.uniform(-options.colour, options.colour, 3)))
+        if options.hue:
+            colours = colours @ _turned_hues(rng.uniform(-options.hue, options.hue))
+        return _View(scale, float(left), float(top), mirrored, colours.astype(np.float32))
 
     def elsewhere(self, rng: np.random.Generator, options: PairOptions) -> _View:
         """Another crop, in the same colours and not mirrored again."""
         other = _View.draw(rng, options)
-        return replace(other, mirrored=self.mirrored, gain=self.gain)
+        return replace(other, mirrored=self.mirrored, colours=self.colours)
 
     def of(self, image: ImageArray, size: int) -> ImageArray:
         """(size, size, 3), the crop of a square image."""
@@ -248,9 +253,17 @@ class _View:
         return _scaled(image[top : top + crop, left : left + crop], size)
 
 
-def recolour(images: Tensor, gain: Tensor) -> Tensor:
-    """(B, S, S, 3) uint8 with their channels multiplied by (B, 3), saturating at 255; on the device of `images`."""
-    return (images.float() * gain[:, None, None].to(images.device)).clamp_(max=255.0).to(torch.uint8)
+def recolour(images: Tensor, colours: Tensor) -> Tensor:
+    """(B, S, S, 3) uint8 with every RGB multiplied by (B, 3, 3), saturating; on the device of `images`."""
+    matrices = colours.to(images.device).transpose(1, 2)[:, None]  # for rows of RGB
+    return (images.float() @ matrices).clamp_(0.0, 255.0).to(torch.uint8)
+
+
+def _turned_hues(part: float) -> NDArray[np.float64]:
+    """(3, 3) that turns RGB about the grey axis by a part of the circle; grey stays as it is."""
+    angle = 2.0 * np.pi * part
+    axis = np.full((3, 3), 1.0 / np.sqrt(3.0)) * [[0, -1, 1], [1, 0, -1], [-1, 1, 0]]  # a cross product
+    return np.asarray(np.eye(3) + np.sin(angle) * axis + (1.0 - np.cos(angle)) * axis @ axis)
 
 
 def _scaled(image: ImageArray, size: int) -> ImageArray:
@@ -321,5 +334,7 @@ def _check(options: PairOptions) -> None:
     small, large = options.crop_scale
     if not 0.0 < small <= large <= 1.0:
         raise SparkError(f"data.crop_scale is {small} to {large}: expected 0 < smallest <= largest <= 1")
+    if not 0.0 <= options.hue <= 0.5:
+        raise SparkError(f"data.hue is {options.hue}: expected a part of the circle from 0 to 0.5")
     if options.frames not in FRAMES:
         raise SparkError(f"data.frames is {options.frames!r}: use one of {', '.join(FRAMES)}")

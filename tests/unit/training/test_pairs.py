@@ -32,12 +32,13 @@ def sampler(tmp_path: Path):
 
 def same(one: PairBatch, other: PairBatch) -> bool:
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("now", "later", "gain", "gap_s", "clip")
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("now", "later", "colours", "gap_s", "clip")
     )
 
 
 def together(parts: list[PairBatch]) -> PairBatch:
-    tensors = (torch.cat([getattr(part, name) for part in parts]) for name in ("now", "later", "gain"))
+    tensors = (torch.cat([getattr(part, name) for part in parts]) for name in ("now", "later", "colours"))
     arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in ("gap_s", "clip"))
     return PairBatch(*tensors, *arrays, parts[0].names)
 
@@ -92,12 +93,26 @@ def test_flipping_mirrors_both_frames_of_half_of_the_pairs(sampler) -> None:
     assert 0.3 < mirrored[0].mean() < 0.7
 
 
-def test_colours_change_only_by_the_gain_that_the_batch_names(sampler) -> None:
+def test_colours_change_only_by_the_matrix_that_the_batch_names(sampler) -> None:
     batch = sampler().batch(0, 50)
-    assert batch.gain.std(dim=0).min() > 0.05
-    changed = recolour(batch.now, batch.gain)
-    expected = np.clip(batch.now.numpy() * batch.gain.numpy()[:, None, None], 0, 255)
+    gains = batch.colours.diagonal(dim1=1, dim2=2)
+    assert gains.std(dim=0).min() > 0.05
+    np.testing.assert_array_equal(batch.colours, torch.diag_embed(gains))
+    changed = recolour(batch.now, batch.colours)
+    expected = np.clip(batch.now.numpy() * gains.numpy()[:, None, None], 0, 255)
     assert np.abs(changed.numpy() - expected).max() <= 1.0
+
+
+def test_turned_hues_leave_grey_and_make_one_colour_of_another(sampler) -> None:
+    still = {"brightness": 0.0, "colour": 0.0}
+    colours = sampler(options=PairOptions((), hue=0.5, **still)).batch(0, 100).colours
+    grey = torch.full((100, 1, 1, 3), 90, dtype=torch.uint8)
+    assert (recolour(grey, colours).int() - grey.int()).abs().max() <= 1
+    red = torch.tensor([200, 0, 0], dtype=torch.uint8).expand(100, 1, 1, 3)
+    strongest = recolour(red, colours).flatten(1).argmax(dim=1)
+    assert {0, 1, 2} == set(strongest.tolist())
+    with pytest.raises(SparkError, match=r"hue is 0\.7"):
+        sampler(options=PairOptions((), hue=0.7))
 
 
 def test_unaugmented_images_are_what_the_robots_preprocessing_gives(sampler) -> None:
@@ -106,7 +121,7 @@ def test_unaugmented_images_are_what_the_robots_preprocessing_gives(sampler) -> 
     preprocess = ImagePreprocess(SIZE)
     for image, number in zip(batch.now.numpy(), frame_numbers(batch.now), strict=True):
         np.testing.assert_array_equal(image, preprocess(clips[0].image(int(number))))
-    assert (batch.gain == 1.0).all()
+    assert (batch.colours == torch.eye(3)).all()
 
 
 def test_a_batch_depends_on_seed_and_step_alone(sampler) -> None:
