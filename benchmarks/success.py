@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -51,6 +53,7 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace, settings: Settings, rows: RowFile) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are ended too
     suites = make_suites(settings)
     names = (options.suite or list(suites))[: 1 if options.quick else None]
     plans = [_plan(options, _suite(suites, name)) for name in names]

@@ -55,12 +55,21 @@ def save_encoder(model: SparkModel, path: Path, training: Mapping[str, Any]) -> 
     temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(save(tensors, metadata=metadata))
+        temporary.write_bytes(_sorted_header(save(tensors, metadata=metadata)))
         os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
         raise SparkError(f"cannot write {path}: {error.strerror}; make room or choose another out_dir") from error
+
+
+def _sorted_header(file: bytes) -> bytes:
+    """A safetensors file with its header in order: the library writes metadata as it comes out of a hash table, and
+    equal encoders are to have equal hashes."""
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8:end]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)  # the tensors begin at a multiple of eight
+    return len(header).to_bytes(8, "little") + header + file[end:]
 
 
 class SparkEncoder(Encoder):

@@ -236,3 +236,10 @@ def test_wrong_encoder_files_are_refused(tmp_path):
 def test_impossible_options_are_refused(options, match):
     with pytest.raises(SparkError, match=match):
         make(**options)
+
+
+def test_equal_encoders_make_equal_files(tmp_path):
+    model, files = make(), [tmp_path / f"{number}.safetensors" for number in range(4)]
+    for file in files:
+        save_encoder(model, file, {"steps": 2})
+    assert len({file.read_bytes() for file in files}) == 1
