@@ -64,8 +64,10 @@ def save_encoder(model: SparkModel, path: Path, training: Mapping[str, Any]) -> 
 
 
 def _sorted_header(file: bytes) -> bytes:
-    """A safetensors file with its header in order: the library writes metadata as it comes out of a hash table, and
-    equal encoders are to have equal hashes."""
+    """A safetensors file with its header in order.
+
+    The library writes metadata as it comes out of a hash table, and equal encoders are to have equal hashes.
+    """
     end = 8 + int.from_bytes(file[:8], "little")
     header = json.dumps(json.loads(file[8:end]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)  # the tensors begin at a multiple of eight
