@@ -64,20 +64,26 @@ def clear_posture(spec, clearance, rng):
             return q
 
 
-def test_distances_are_those_of_a_slow_computation(fr3, clearance):
+@pytest.mark.parametrize("name", ["fr3", "ur5e"])
+def test_distances_are_those_of_a_slow_computation(name):
+    spec = load_robot(name)
+    clearance = Kinematics(spec).clearance()
     rng = np.random.default_rng(0)
     for _ in range(40):
-        q = rng.uniform(fr3.limits.position_lower, fr3.limits.position_upper)
-        slow = slow_clearance(fr3, q)
+        q = rng.uniform(spec.limits.position_lower, spec.limits.position_upper)
+        slow = slow_clearance(spec, q)
         if slow > 0:  # where capsules overlap, points on their axes say less
             assert slow - 0.004 <= clearance.distance(q) <= slow + 1e-6
 
 
-def test_no_distance_changes_faster_than_its_levers_say(fr3, clearance):
+@pytest.mark.parametrize("name", ["fr3", "ur5e"])
+def test_no_distance_changes_faster_than_its_levers_say(name):
+    spec = load_robot(name)
+    clearance = Kinematics(spec).clearance()
     rng = np.random.default_rng(1)
     for _ in range(300):
-        q = rng.uniform(fr3.limits.position_lower, fr3.limits.position_upper)
-        change = rng.normal(0, 0.05, 7)
+        q = rng.uniform(spec.limits.position_lower, spec.limits.position_upper)
+        change = rng.normal(0, 0.05, len(q))
         moved = abs(clearance.distance(q + change) - clearance.distance(q))
         assert moved <= np.abs(change) @ clearance.levers + 1e-9
 
@@ -86,19 +92,22 @@ def test_home_is_far_from_everything(fr3, clearance):
     assert clearance.distance(fr3.home) > 0.1
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_targets_inside_the_arm_or_the_table_end_before_contact(fr3, clearance, limiter, seed):
+@pytest.mark.parametrize(("name", "seed"), [*(("fr3", seed) for seed in range(5)), ("ur5e", 0), ("ur5e", 1)])
+def test_targets_inside_the_arm_or_the_table_end_before_contact(name, seed):
+    spec = load_robot(name)
+    clearance = Kinematics(spec).clearance()
+    limiter = Limiter(spec, GatewayConfig(), guard=CollisionGuard(clearance, MARGIN).permits)
     rng = np.random.default_rng(seed)
-    limiter.reset(clear_posture(fr3, clearance, rng))
+    limiter.reset(clear_posture(spec, clearance, rng))
     closest = np.inf
     for step in range(900):
         if step % 90 == 0:
-            target = rng.uniform(fr3.limits.position_lower, fr3.limits.position_upper)
+            target = rng.uniform(spec.limits.position_lower, spec.limits.position_upper)
             if step % 180 == 0:
                 while clearance.distance(target) > 0:
-                    target = rng.uniform(fr3.limits.position_lower, fr3.limits.position_upper)
-        setpoint = limiter.track(target, rng.normal(0, 1, 7), PERIOD)
-        closest = min(closest, slow_clearance(fr3, setpoint.position) if step % 5 == 0 else np.inf)
+                    target = rng.uniform(spec.limits.position_lower, spec.limits.position_upper)
+        setpoint = limiter.track(target, rng.normal(0, 1, len(target)), PERIOD)
+        closest = min(closest, slow_clearance(spec, setpoint.position) if step % 5 == 0 else np.inf)
         assert clearance.distance(setpoint.position) > MARGIN - 0.003
     assert closest > MARGIN - 0.003
 
