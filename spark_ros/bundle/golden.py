@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spark_ros.bundle.manifest import Manifest
+from spark_ros.bundle.scan_arrays import UNREADABLE, scan_npz
 from spark_ros.contracts import FloatArray, ImageArray, SparkError, TokenArray
 
 
@@ -55,19 +57,49 @@ def write_golden(path: Path, golden: Golden) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def read_golden(path: Path, cameras: tuple[str, ...]) -> Golden:
-    """The inverse of `write_golden`; nothing in the file is ever executed.
+def read_golden(path: Path, manifest: Manifest) -> Golden:
+    """The inverse of `write_golden`; nothing in the file is ever executed, and no more is read than a bundle needs.
 
     Raises:
-        SparkError: An array is missing or the file is damaged.
+        SparkError: An array is missing, has another shape than the manifest says or is not finite, or the file is
+            damaged.
     """
+    cameras = tuple(manifest.cameras)
     try:
+        scan_npz(path)
         with np.load(path, allow_pickle=False) as file:
-            return Golden(
+            golden = Golden(
                 {camera: file[f"images/{camera}"] for camera in cameras},
                 {camera: file[f"tokens/{camera}"] for camera in cameras},
                 tuple(str(name) for name in file["joint_names"]),
                 **{name: file[name] for name in _PLAIN},
             )
-    except (OSError, ValueError, KeyError) as error:
-        raise SparkError(f"{path} is not a readable self-test ({error}): export the bundle again") from error
+        _check_shapes(golden, manifest)
+    except (*UNREADABLE, OSError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise SparkError(f"{path} is not a readable self-test ({reason}): export the bundle again") from error
+    return golden
+
+
+def _check_shapes(golden: Golden, manifest: Manifest) -> None:
+    count, encoder, action = len(np.atleast_1d(golden.actions)), manifest.encoder, manifest.action
+    if count == 0:
+        raise ValueError("it records nothing")
+    steps = (count, action.horizon)
+    tokens = (count, encoder.num_tokens, encoder.token_dim)
+    expected: list[tuple[str, NDArray[np.generic], type, tuple[int, ...]]] = [
+        ("joint_position", golden.joint_position, np.floating, (count, len(golden.joint_names))),
+        ("proprioception", golden.proprioception, np.float32, (count, len(manifest.proprioception))),
+        ("actions", golden.actions, np.float32, (*steps, len(action.names))),
+        ("chunk_values", golden.chunk_values, np.floating, (*steps, *golden.chunk_values.shape[2:3])),
+        ("chunk_width", golden.chunk_width, np.floating, steps),
+    ]
+    for camera, entry in manifest.cameras.items():
+        image = (count, entry.size, entry.size, 3)
+        expected.append((f"images/{camera}", golden.images[camera], np.uint8, image))
+        expected.append((f"tokens/{camera}", golden.tokens[camera], np.float32, tokens))
+    for name, array, kind, shape in expected:
+        if not np.issubdtype(array.dtype, kind) or array.shape != shape:
+            raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {kind.__name__} {shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite")

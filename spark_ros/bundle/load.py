@@ -1,4 +1,4 @@
-"""Opening a bundle: every file is there, is the one that was exported, and lies in the bundle's folder.
+"""Opening a bundle: every file is there, is the one that was exported, lies in the bundle's folder and may be opened.
 
 This module and everything it imports works without torch.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from spark_ros.bundle.contents import check_contents
 from spark_ros.bundle.golden import Golden, read_golden
 from spark_ros.bundle.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from spark_ros.bundle.strict_yaml import MAX_CHARACTERS
 from spark_ros.contracts import ActionSpace, ObservationSpace, SparkError
 from spark_ros.data.dataset_folder import file_sha256
 from spark_ros.data.preprocess import ImagePreprocess
@@ -66,8 +68,12 @@ class Bundle:
         return ImagePreprocess(entry.size, entry.crop)
 
     def golden(self) -> Golden:
-        """The recorded inputs and outputs for the self-test."""
-        return read_golden(self.folder / self.manifest.golden.file, tuple(self.manifest.cameras))
+        """The recorded inputs and outputs for the self-test.
+
+        Raises:
+            SparkError: The file is damaged, or not that of this manifest.
+        """
+        return read_golden(self.folder / self.manifest.golden.file, self.manifest)
 
 
 def load_bundle(path: str | Path) -> Bundle:
@@ -81,16 +87,7 @@ def load_bundle(path: str | Path) -> Bundle:
             robot it was made for is not the one known here.
     """
     folder = Path(path)
-    manifest_file = folder / MANIFEST_FILE
-    if not manifest_file.is_file():
-        raise SparkError(f"no bundle at {folder}: {_neighbours(folder)}")
-    try:
-        text = manifest_file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SparkError(f"{manifest_file} cannot be read ({error}): restore it or export again") from error
-    manifest = parse_manifest(text, str(manifest_file))
-    for name, expected in manifest.files.items():
-        _check_file(manifest_file, name, expected)
+    manifest = verify_files(folder)
     robot = load_robot(folder / manifest.robot if manifest.robot.endswith(".yaml") else manifest.robot)
     if robot.joint_names != manifest.joint_names:
         raise SparkError(
@@ -98,6 +95,38 @@ def load_bundle(path: str | Path) -> Bundle:
             f"{', '.join(robot.joint_names)}: use a bundle made for this robot"
         )
     return Bundle(folder, manifest, robot)
+
+
+def verify_files(folder: Path) -> Manifest:
+    """The manifest of a folder whose files are those that were exported, whatever robot they are for.
+
+    Raises:
+        SparkError: As for `load_bundle`.
+    """
+    manifest_file = folder / MANIFEST_FILE
+    if not manifest_file.is_file():
+        raise SparkError(f"no bundle at {folder}: {_neighbours(folder)}")
+    manifest = parse_manifest(read_manifest_text(manifest_file), str(manifest_file))
+    for name, expected in manifest.files.items():
+        _check_file(manifest_file, name, expected)
+    check_contents(folder, manifest)
+    return manifest
+
+
+def read_manifest_text(file: Path) -> str:
+    """The text of a manifest, or of something that claims to be one.
+
+    Raises:
+        SparkError: It cannot be read, or is no text of a manifest's length.
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_CHARACTERS + 1)
+        if len(content) > MAX_CHARACTERS:
+            raise SparkError(f"{file} has more than {MAX_CHARACTERS} bytes, which no manifest has: export again")
+        return content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SparkError(f"{file} cannot be read ({error}): restore it or export again") from error
 
 
 def _check_file(manifest_file: Path, name: str, expected: str) -> None:

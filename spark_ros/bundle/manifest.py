@@ -1,46 +1,96 @@
-"""What `bundle.yaml` says, validated.
+"""What `bundle.yaml` says, validated; docs/bundle.md describes it for people.
 
 A bundle's id is derived from everything else in its manifest, the hash of every file included. So two bundles with
 the same id hold the same bytes, and an edited manifest is noticed.
+
+Version 2 states what version 1 left to the code: colour order and normalisation of images, units, and how far the
+actions may lie off where encoder and policy run together. Version 1 is still read; there these entries are None.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from spark_ros.bundle.strict_yaml import read_yaml
+from spark_ros.bundle.units import action_units, proprioception_units
 from spark_ros.contracts import ActionKind, SparkError
+from spark_ros.data.preprocess import CROPS
 
-VERSION = 1
+VERSION = 2
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 MANIFEST_FILE = "bundle.yaml"
 
 
-def _inside_the_folder(name: str) -> str:
-    if Path(name).name != name or name in ("", ".", ".."):
-        raise ValueError(f"{name!r} leaves the bundle's folder, expected a plain file name")
+def inside_the_folder(name: str) -> str:
+    """The name itself, where it is that of a file in the bundle's own folder.
+
+    Raises:
+        ValueError: It could lead elsewhere, or into the manifest's own place.
+    """
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > 100:
+        raise ValueError(f"{name[:100]!r} leaves the bundle's folder, expected a plain file name")
+    if name == MANIFEST_FILE:
+        raise ValueError(f"{name} is the manifest itself, expected another file's name")
     return name
 
 
-FileName = Annotated[str, AfterValidator(_inside_the_folder)]
+def _is_a_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+def _is_a_crop(name: str) -> str:
+    if name not in CROPS:
+        raise ValueError(f"{name[:100]!r} is no crop, expected one of {', '.join(CROPS)}")
+    return name
+
+
+def _are_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := next((name for i, name in enumerate(names) if name in names[:i]), None):
+        raise ValueError(f"{twice!r} stands there twice")
+    return names
+
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
+Word = Annotated[str, Field(pattern=r"^\S+$", max_length=100)]
+Names = Annotated[tuple[Word, ...], Field(min_length=1), AfterValidator(_are_distinct)]
+Units = tuple[Literal["m", "rad", "m/s", "rad/s", "1"], ...]
+FileName = Annotated[str, AfterValidator(inside_the_folder)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Positive = Annotated[float, Field(gt=0.0)]
+Channels = tuple[float, float, float]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CameraEntry(_Part):
-    """How a camera's image becomes the encoder's square, see `data.preprocess.ImagePreprocess`."""
+    """How a camera's image becomes the encoder's square, see `data.preprocess.ImagePreprocess`.
 
-    size: int = Field(gt=0)
-    crop: str
+    Attributes:
+        size: Side of the square in pixels.
+        crop: One of `data.preprocess.CROPS`.
+        colour: Order of the channels.
+        mean: By channel, subtracted from the image scaled to [0, 1]; this is part of the encoder's graph.
+        std: By channel, what the result is divided by, likewise.
+        calibration: Id of the camera's calibration in the training data; None where nobody calibrated.
+    """
+
+    size: int = Field(gt=0, le=8192)
+    crop: Annotated[str, AfterValidator(_is_a_crop)]
+    colour: Literal["rgb"] | None = None
+    mean: Channels | None = None
+    std: tuple[Positive, Positive, Positive] | None = None
+    calibration: Name | None = None
 
 
 class EncoderEntry(_Part):
@@ -55,10 +105,10 @@ class EncoderEntry(_Part):
     """
 
     file: FileName
-    precision: str
-    num_tokens: int = Field(gt=0)
-    token_dim: int = Field(gt=0)
-    recipe: dict[str, Any]
+    precision: Name
+    num_tokens: int = Field(gt=0, le=1_000_000)
+    token_dim: int = Field(gt=0, le=1_000_000)
+    recipe: dict[str, JsonValue]
 
 
 class PolicyEntry(_Part):
@@ -70,7 +120,7 @@ class PolicyEntry(_Part):
     """
 
     file: FileName
-    recipe: dict[str, Any]
+    recipe: dict[str, JsonValue]
 
 
 class ActionEntry(_Part):
@@ -81,12 +131,14 @@ class ActionEntry(_Part):
         horizon: Steps in a chunk, H.
         dt_s: Seconds between steps.
         names: What each of the A numbers of a step is.
+        units: Of each of them, see `units`.
     """
 
     kind: ActionKind
-    horizon: int = Field(gt=0)
-    dt_s: float = Field(gt=0.0)
-    names: tuple[str, ...]
+    horizon: int = Field(gt=0, le=10_000)
+    dt_s: Positive
+    names: Names
+    units: Units | None = None
 
 
 class GoldenEntry(_Part):
@@ -97,11 +149,23 @@ class GoldenEntry(_Part):
         min_token_cosine: Between a session's tokens and the recorded ones, for every token.
         max_action_error: (A,) largest deviation of a session's actions from the recorded ones, given the recorded
             tokens, in the units of the actions.
+        max_mean_action_error: (A,) largest mean deviation over all recorded steps where the session's own tokens go
+            into the policy, in the units of the actions.
     """
 
     file: FileName
-    min_token_cosine: float
-    max_action_error: tuple[float, ...]
+    min_token_cosine: float = Field(gt=0.0, le=1.0)
+    max_action_error: tuple[Positive, ...]
+    max_mean_action_error: tuple[Positive, ...] | None = None
+
+    @property
+    def mean_action_limit(self) -> tuple[float, ...]:
+        """`max_mean_action_error`, also for version 1.
+
+        Its int8 encoders with other, equally exact kernels of ONNX Runtime moved the mean action by up to 7 times
+        `max_action_error`; a foreign encoder moves it by hundreds.
+        """
+        return self.max_mean_action_error or tuple(25.0 * limit for limit in self.max_action_error)
 
 
 class Manifest(_Part):
@@ -122,6 +186,7 @@ class Manifest(_Part):
         action: What the policy's output means.
         rate_hz: How often the policy is meant to be asked.
         proprioception: What each of the P numbers is, see `data.codec.Proprioception`.
+        proprioception_units: Of each of them, see `units`.
         golden: Self-test.
         parity: JSON file: how far the exported graphs are from the trained networks.
         statistics: JSON file: statistics of the training data by vector, see `data.statistics`.
@@ -131,20 +196,21 @@ class Manifest(_Part):
         files: SHA-256 of every file but the manifest.
     """
 
-    version: int
+    version: int = Field(ge=1, le=VERSION)
     id: str
-    name: str = Field(pattern=NAME_PATTERN)
-    created: str
-    source_commit: str
-    task: str
-    robot: str
-    joint_names: tuple[str, ...] = Field(min_length=1)
-    cameras: dict[str, CameraEntry] = Field(min_length=1)
+    name: Name
+    created: Annotated[str, AfterValidator(_is_a_time)]
+    source_commit: str = Field(max_length=100)
+    task: str = Field(max_length=2000)
+    robot: Name
+    joint_names: Names
+    cameras: dict[Name, CameraEntry] = Field(min_length=1)
     encoder: EncoderEntry
     policy: PolicyEntry
     action: ActionEntry
-    rate_hz: float = Field(gt=0.0)
-    proprioception: tuple[str, ...]
+    rate_hz: Positive
+    proprioception: Names
+    proprioception_units: Units | None = None
     golden: GoldenEntry
     parity: FileName
     statistics: FileName
@@ -158,12 +224,31 @@ class Manifest(_Part):
         if self.drift is not None:
             named.append(self.drift)
         if self.robot.endswith(".yaml"):
-            named.append(_inside_the_folder(self.robot))
+            named.append(self.robot)
         if unlisted := [name for name in named if name not in self.files]:
             raise ValueError(f"{unlisted[0]} has no entry under files")
-        if len(self.golden.max_action_error) != len(self.action.names):
-            raise ValueError(f"golden.max_action_error needs one number for each of {', '.join(self.action.names)}")
+        golden, actions = self.golden, self.action.names
+        for what, limits in vars(golden).items():
+            if isinstance(limits, tuple) and len(limits) != len(actions):
+                raise ValueError(f"golden.{what} needs one number for each of {', '.join(actions)}")
+        self._states_what_its_version_states()
+        felt = proprioception_units(self.proprioception, self.joint_names)
+        done = action_units(self.action.kind, actions, self.joint_names)
+        _require_units("proprioception_units", self.proprioception, self.proprioception_units, felt)
+        _require_units("action.units", actions, self.action.units, done)
         return self
+
+    def _states_what_its_version_states(self) -> None:
+        since_2: dict[str, object] = {
+            "proprioception_units": self.proprioception_units,
+            "action.units": self.action.units,
+            "golden.max_mean_action_error": self.golden.max_mean_action_error,
+        }
+        for camera, entry in self.cameras.items():
+            since_2 |= {f"cameras.{camera}.{key}": getattr(entry, key) for key in ("colour", "mean", "std")}
+        for place, value in since_2.items():
+            if (value is not None) != (self.version >= 2):
+                raise ValueError(f"{place} belongs into version 2, and this is version {self.version}")
 
     @property
     def encoder_sha256(self) -> str:
@@ -183,6 +268,16 @@ class Manifest(_Part):
         return comment + yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False, width=120)
 
 
+def _require_units(place: str, names: Names, stated: Units | None, computed: tuple[str, ...]) -> None:
+    if stated is None:
+        return
+    if len(stated) != len(names):
+        raise ValueError(f"{place} needs one unit for each of {', '.join(names)}")
+    for name, unit, expected in zip(names, stated, computed, strict=True):
+        if unit != expected and expected != "?":
+            raise ValueError(f"{place}: {name} is in {unit}, this spark_ros computes it in {expected}")
+
+
 def parse_manifest(text: str, where: str) -> Manifest:
     """Read the text of a `bundle.yaml`.
 
@@ -194,24 +289,28 @@ def parse_manifest(text: str, where: str) -> Manifest:
         SparkError: It is no manifest, of a later version, contradicts itself, or was edited.
     """
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SparkError(f"{where} is not readable YAML ({' '.join(str(error).split())}): export again") from error
-    if not isinstance(values, Mapping) or not isinstance(values.get("version"), int):
+        values = read_yaml(text)
+    except ValueError as error:
+        raise SparkError(f"{where} is not readable YAML ({error}): export again") from error
+    version = values.get("version") if isinstance(values, Mapping) else None
+    if type(version) is not int:
         raise SparkError(f"{where} is not a bundle manifest (it states no version): give the folder of an export")
-    if values["version"] > VERSION:
+    if version > VERSION:
         raise SparkError(
-            f"{where} has version {values['version']}, this spark_ros reads versions up to {VERSION}: update spark_ros"
+            f"{where} has version {str(version)[:20]}, this spark_ros reads versions up to {VERSION}: update spark_ros"
         )
     try:
         manifest = Manifest.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(key) for key in first["loc"]) or "the manifest"
-        raise SparkError(f"{where} is not valid: {place}: {first['msg']}; export the bundle again") from error
+        reason = " ".join(f"{place[:100]}: {first['msg'][:300]}".split())
+        raise SparkError(f"{where} is not valid: {reason}; export the bundle again") from error
+    except RecursionError:
+        raise SparkError(f"{where} is not valid: values nested too deeply; export the bundle again") from None
     if manifest.id != manifest.content_id():
         raise SparkError(
-            f"{where} was edited: it calls itself {manifest.id}, its content is that of {manifest.content_id()}; "
-            "restore it or export again"
+            f"{where} was edited: it calls itself {manifest.id[:120]!r}, its content is that of "
+            f"{manifest.content_id()}; restore it or export again"
         )
     return manifest

@@ -7,6 +7,7 @@ import numpy as np
 from spark_ros.bundle.load import Bundle
 from spark_ros.contracts import Frame, ImageArray, SparkError, StateFeatures, TokenArray
 from spark_ros.runtime.latency import LatencyTrace
+from spark_ros.runtime.proof import require_same_actions
 from spark_ros.runtime.session import SessionOptions, open_session
 
 
@@ -21,7 +22,8 @@ class EncoderRuntime:
         latency: Of `encode`, preprocessing included.
 
     Raises:
-        SparkError: The session does not start, or does not reproduce the bundle's recorded tokens.
+        SparkError: The session does not start, or does not reproduce the bundle's recorded tokens,
+            or the recorded actions from them.
     """
 
     def __init__(self, bundle: Bundle, options: SessionOptions | None = None) -> None:
@@ -55,16 +57,18 @@ class EncoderRuntime:
 
     def _self_test(self) -> None:
         golden, entry = self._bundle.golden(), self._bundle.manifest.golden
+        found: dict[str, TokenArray] = {}
         for camera, expected in golden.tokens.items():
             # One by one, as they will come: an integer graph scales its activations by all that is in a batch.
-            tokens = np.concatenate([self._run(image[None]) for image in golden.images[camera]])
-            cosine = float(token_cosines(tokens, expected).min())
+            found[camera] = np.concatenate([self._run(image[None]) for image in golden.images[camera]])
+            cosine = float(token_cosines(found[camera], expected).min())
             if not cosine >= entry.min_token_cosine:
                 raise SparkError(
                     f"the encoder of bundle {self._bundle.manifest.id} does not reproduce its recorded tokens for "
                     f"camera {camera} on this machine (cosine {cosine:.4f}, expected at least "
                     f"{entry.min_token_cosine}): export it again with precision fp32"
                 )
+        require_same_actions(self._bundle, golden, found)
 
 
 def token_cosines(tokens: TokenArray, expected: TokenArray) -> TokenArray:

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from spark_ros.bundle.golden import Golden, write_golden
 from spark_ros.bundle.manifest import MANIFEST_FILE, Manifest
+from spark_ros.bundle.units import action_units, proprioception_units
 from spark_ros.contracts import ActionKind, JointState
 from spark_ros.data.codec import ActionCodec, Proprioception
 from spark_ros.data.dataset_folder import file_sha256
@@ -51,8 +52,9 @@ def write_bundle(folder: Path, kind: ActionKind = ActionKind.EE_POSE, name: str 
     (folder / "parity.json").write_text("{}\n")
     (folder / "statistics.json").write_text(json.dumps({"action": {}}) + "\n")
     (folder / "NOTICE.txt").write_text("No rights reserved.\n")
+    units = action_units(kind, codec.names, robot.joint_names)
     manifest = {
-        "version": 1,
+        "version": 2,
         "id": "",
         "name": name,
         "created": "2026-01-01T00:00:00+00:00",
@@ -60,7 +62,7 @@ def write_bundle(folder: Path, kind: ActionKind = ActionKind.EE_POSE, name: str 
         "task": "lift the cube",
         "robot": "fr3",
         "joint_names": robot.joint_names,
-        "cameras": {camera: {"size": SIZE, "crop": "center"} for camera in CAMERAS},
+        "cameras": {camera: camera_entry() for camera in CAMERAS},
         "encoder": {
             "file": "encoder.onnx",
             "precision": "fp32",
@@ -69,16 +71,27 @@ def write_bundle(folder: Path, kind: ActionKind = ActionKind.EE_POSE, name: str 
             "recipe": {},
         },
         "policy": {"file": "policy.onnx", "recipe": {}},
-        "action": {"kind": kind.value, "horizon": HORIZON, "dt_s": 0.1, "names": codec.names},
+        "action": {"kind": kind.value, "horizon": HORIZON, "dt_s": 0.1, "names": codec.names, "units": units},
         "rate_hz": 10.0,
         "proprioception": proprioception.names,
-        "golden": {"file": "golden.npz", "min_token_cosine": 0.9999, "max_action_error": (1e-4,) * len(codec.names)},
+        "proprioception_units": proprioception_units(proprioception.names, robot.joint_names),
+        "golden": {
+            "file": "golden.npz",
+            "min_token_cosine": 0.9999,
+            "max_action_error": (1e-4,) * len(codec.names),
+            "max_mean_action_error": (1e-3,) * len(codec.names),
+        },
         "parity": "parity.json",
         "statistics": "statistics.json",
         "licences": "NOTICE.txt",
     }
     seal(folder, manifest)
     return folder
+
+
+def camera_entry() -> dict:
+    """What the manifest says of each camera."""
+    return {"size": SIZE, "crop": "center", "colour": "rgb", "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 def seal(folder: Path, manifest: dict) -> None:

@@ -68,8 +68,8 @@ def test_edited_manifest_is_refused(bundle_folder):
 
 
 def test_manifest_of_a_newer_version_is_refused(bundle_folder):
-    edit(bundle_folder, lambda values: values.update(version=2, soft_robot=True))
-    assert "version 2" in refusal(bundle_folder) and "update spark_ros" in refusal(bundle_folder)
+    edit(bundle_folder, lambda values: values.update(version=3, soft_robot=True))
+    assert "version 3" in refusal(bundle_folder) and "update spark_ros" in refusal(bundle_folder)
 
 
 @pytest.mark.parametrize("name", ["../encoder.onnx", "/etc/hostname", "sub/encoder.onnx", ".."])

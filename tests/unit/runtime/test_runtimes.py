@@ -119,6 +119,15 @@ def test_encoder_that_does_not_reproduce_its_recorded_tokens_does_not_start(bund
         EncoderRuntime(load_bundle(bundle_folder))
 
 
+def test_encoder_that_moves_the_actions_does_not_start_however_alike_its_tokens_are(bundle_folder):
+    values = yaml.safe_load((bundle_folder / "bundle.yaml").read_text())
+    values["golden"]["min_token_cosine"] = 0.5
+    write_encoder(bundle_folder / "encoder.onnx", scale=1.5 / 255)  # tokens of the same direction
+    seal(bundle_folder, values)
+    with pytest.raises(SparkError, match=r"the actions are not those recorded .* (m|rad) off on average"):
+        EncoderRuntime(load_bundle(bundle_folder))
+
+
 def test_policy_that_does_not_reproduce_its_recorded_actions_does_not_start(bundle_folder):
     write_policy(bundle_folder / "policy.onnx", 17, 7, scale=0.011)
     reseal(bundle_folder)
@@ -141,13 +150,14 @@ def test_self_test_never_unpickles(bundle_folder):
     golden["actions"] = np.array([object()], dtype=object)
     np.savez(bundle_folder / "golden.npz", **golden)
     reseal(bundle_folder)
-    with pytest.raises(SparkError, match="not a readable self-test"):
+    with pytest.raises(SparkError, match="holds a pickle"):
         PolicyRuntime(load_bundle(bundle_folder))
 
 
 def test_layout_this_code_does_not_compute_is_refused(bundle_folder):
     values = yaml.safe_load((bundle_folder / "bundle.yaml").read_text())
-    values["proprioception"] = values["proprioception"][::-1]
+    for key in ("proprioception", "proprioception_units"):
+        values[key] = values[key][::-1]
     seal(bundle_folder, values)
     with pytest.raises(SparkError, match="this spark_ros computes"):
         PolicyRuntime(load_bundle(bundle_folder))
