@@ -23,6 +23,7 @@ JOINT_DELTA_CHUNK = "/policy/joint_delta_chunk"  # JointTrajectory of changes
 
 # operator -> gateway
 TELEOP_TWIST = "/teleop/twist"  # geometry_msgs/TwistStamped, tool velocity in the base frame
+TELEOP_JOINTS = "/teleop/joints"  # sensor_msgs/JointState, wanted joints of the arm by name, instead of a twist
 TELEOP_JOY = "/teleop/joy"  # sensor_msgs/Joy: axes [opening 0..1], buttons [deadman, not for imitation]
 
 # gateway -> everyone who listens (never to the arm: the arm's topics are the RobotSpec's)
@@ -41,6 +42,7 @@ GATEWAY_RESET = "/gateway/reset"
 RECORDER_START = "/recorder/start"
 RECORDER_KEEP = "/recorder/keep"
 RECORDER_DISCARD = "/recorder/discard"
+RECORDER_AGAIN = "/recorder/again"  # discard, then start at once
 
 # simulator only
 SIM_RESET = "/sim_arm/reset"  # std_srvs/Trigger; the seed is the node's parameter `seed`
@@ -60,3 +62,13 @@ def camera_info(name: str) -> str:
 def camera_features(name: str) -> str:
     """`sensor_msgs/Image`, 32FC1, height = tokens, width = channels, stamp = capture time of the frame."""
     return f"/perception/{name}/features"
+
+
+def camera_of(topic: str) -> str | None:
+    """The camera whose images travel on a topic, packed (``.../compressed``) or not; None for any other topic."""
+    before, after = camera_image("\0").split("\0")
+    topic = topic.removesuffix("/compressed")
+    if not (topic.startswith(before) and topic.endswith(after) and len(topic) > len(before) + len(after)):
+        return None
+    name = topic[len(before) : len(topic) - len(after)]
+    return name if "/" not in name else None

@@ -6,7 +6,7 @@
       episode_000002.mcap.part  being recorded, or left by a recorder that was killed
       .lock                   held by the one recorder at work
 
-An episode is listed after its file is durable, and the index is replaced atomically, so at any moment the index is
+An episode is listed after its file is durable and read-only, and the index is replaced atomically: at any moment it is
 whole and every file it lists is whole.
 """
 
@@ -17,16 +17,18 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from spark_ros import topics
 from spark_ros.contracts import SparkError
 from spark_ros.data.episode_reader import Episode, read_episode
 from spark_ros.data.episode_writer import PART_SUFFIX, EpisodeWriter, recover_episode, sync_directory
 
-INDEX_FILE, INDEX_VERSION = "index.json", 1
+INDEX_FILE, INDEX_VERSION = "index.json", 2
+_READABLE = (1, 2)  # 1 knew no note and no flags
 _EPISODE_FILE = re.compile(r"episode_(\d{6,})\.mcap(?:\.part)?")
 
 
@@ -43,6 +45,8 @@ class EpisodeEntry:
         robot: Name of the robot.
         success: Whether the task was accomplished; None if the recording does not say.
         seed: Seed of the simulated world, if any.
+        note: What the operator had to say about it.
+        flags: What was wrong with the recording, a sentence each; empty for a good one.
     """
 
     file: str
@@ -53,6 +57,8 @@ class EpisodeEntry:
     robot: str
     success: bool | None
     seed: int | None
+    note: str = ""
+    flags: Sequence[str] = ()
 
 
 class DemoFolder:
@@ -86,9 +92,9 @@ class DemoFolder:
         try:
             index = json.loads(self._index_path.read_text())
             version = index["version"]
-            if version != INDEX_VERSION:
+            if version not in _READABLE:
                 raise SparkError(
-                    f"{self._index_path} has version {version}, expected {INDEX_VERSION}: update spark_ros"
+                    f"{self._index_path} has version {version}, expected at most {INDEX_VERSION}: update spark_ros"
                 )
             entries = [EpisodeEntry(**entry) for entry in index["episodes"]]
         except (ValueError, KeyError, TypeError) as error:
@@ -179,12 +185,34 @@ class DemoFolder:
         return EpisodeWriter(self.path / f"episode_{max(numbers, default=0) + 1:06d}.mcap", metadata)
 
     def keep(self, writer: EpisodeWriter, outcome: Mapping[str, object]) -> EpisodeEntry:
-        """Close an episode and list it; `outcome` is as for `EpisodeWriter.close`.
+        """Close an episode and list it; of the `outcome`, ``success``, ``note`` and ``flags`` go into the index too.
+
+        Takes as long for an hour as for a second: what the index holds was counted and hashed during the writing.
 
         Raises:
-            SparkError: As `EpisodeWriter.close` and `add`.
+            SparkError: As `EpisodeWriter.close`, or it holds no frames or no joint states; the file is then not listed.
         """
-        return self.add(writer.close(outcome))
+        self._need_lock()
+        entries = self.episodes()
+        path = writer.close(outcome)
+        frames = max((count for topic, count in writer.counts.items() if topics.camera_of(topic)), default=0)
+        _check_content(path, frames, writer.counts[topics.JOINT_STATES])
+        begin, end = writer.span_ns
+        success, seed = outcome.get("success"), writer.metadata.get("seed")
+        entry = EpisodeEntry(
+            file=path.name,
+            sha256=writer.sha256,
+            frames=frames,
+            duration_s=round((end - begin) * 1e-9, 3),
+            task=str(writer.metadata["task"]),
+            robot=str(writer.metadata["robot"]),
+            success=success if isinstance(success, bool) else None,
+            seed=seed if isinstance(seed, int) else None,
+            note=str(outcome.get("note", "")),
+            flags=_texts(outcome.get("flags")),
+        )
+        self._write_index([*entries, entry])
+        return entry
 
     def add(self, path: Path) -> EpisodeEntry:
         """List a finished episode file of this folder that is not listed yet.
@@ -200,9 +228,7 @@ class DemoFolder:
             raise SparkError(f"{path} is listed in the index already")
         episode = read_episode(path)
         streams = [frames.stamps_ns for frames in episode.cameras.values() if len(frames)]
-        if not streams or not len(episode.joints):
-            lacking = "joint states" if streams else "camera images"
-            raise SparkError(f"{path} holds no {lacking}: start the node that sends them and record again")
+        _check_content(path, len(streams), len(episode.joints))
         streams.append(episode.joints.stamps_ns)
         begin, end = min(int(stamps.min()) for stamps in streams), max(int(stamps.max()) for stamps in streams)
         entry = EpisodeEntry(
@@ -214,6 +240,8 @@ class DemoFolder:
             robot=episode.metadata.robot,
             success=episode.metadata.success,
             seed=episode.metadata.seed,
+            note=episode.metadata.note,
+            flags=episode.metadata.flags,
         )
         self._write_index([*entries, entry])
         return entry
@@ -253,6 +281,16 @@ class DemoFolder:
             raise SparkError(
                 f"cannot write {self._index_path}: {error.strerror}; make room and add it again"
             ) from error
+
+
+def _check_content(path: Path, frames: int, joints: int) -> None:
+    if not frames or not joints:
+        lacking = "joint states" if frames else "camera images"
+        raise SparkError(f"{path} holds no {lacking}: start the node that sends them and record again")
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple(map(str, values)) if isinstance(values, (list, tuple)) else ()
 
 
 def file_sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ Times in it are header stamps, the time of measurement, never the time of recept
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from spark_ros.contracts import FloatArray, Frame, JointState, SparkError
 from spark_ros.data.cdr import deserialize, header_stamp_ns, stamp_ns
 from spark_ros.data.cdr_messages import IMAGE, JOINT_STATE, JOY, decode_frame, decode_joints
 from spark_ros.data.episode_writer import EPISODE_RECORD, OUTCOME_RECORD
+from spark_ros.data.image_storage import COMPRESSED_IMAGE, unpack_frame
 from spark_ros.data.mcap_scan import Location, McapScan, load_message
 
 
@@ -33,6 +35,8 @@ class EpisodeMetadata:
         success: Whether the task was accomplished.
         operator: Who drove the arm.
         created: When recording began, ISO 8601, UTC.
+        note: What the operator had to say about it.
+        flags: What was wrong with the recording, a sentence each.
     """
 
     task: str
@@ -41,6 +45,8 @@ class EpisodeMetadata:
     success: bool | None
     operator: str
     created: str
+    note: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,15 @@ class CameraFrames(Sequence[Frame]):
         stamps_ns: (N,) int64 capture times in nanoseconds.
     """
 
-    def __init__(self, path: Path, camera: str, stamps_ns: NDArray[np.int64], locations: Sequence[Location]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        camera: str,
+        stamps_ns: NDArray[np.int64],
+        locations: Sequence[Location],
+        packed: bool = False,
+    ) -> None:
+        self._decode = unpack_frame if packed else decode_frame
         self._path = path
         self.camera = camera
         self.stamps_ns = stamps_ns
@@ -124,7 +138,7 @@ class CameraFrames(Sequence[Frame]):
         return len(self._locations)
 
     def __getitem__(self, index: int) -> Frame:  # type: ignore[override]  # slices would decode many images at once
-        return decode_frame(load_message(self._path, self._locations[index]), self.camera)
+        return self._decode(load_message(self._path, self._locations[index]), self.camera)
 
 
 @dataclass(frozen=True)
@@ -185,33 +199,24 @@ def read_cameras(path: str | Path) -> dict[str, CameraFrames]:
     scan = McapScan(path)
     collected = _Collected()
     for message in scan:
-        if camera_of(message.topic) is not None:
+        if topics.camera_of(message.topic) is not None:
             collected.add(message.topic, message.msg_type, message.cdr, message.location)
     _check_whole(path, scan)
     return collected.cameras(path)
-
-
-def camera_of(topic: str) -> str | None:
-    """The camera whose images travel on a topic, or None for any other topic."""
-    before, after = topics.camera_image("\0").split("\0")
-    if not (topic.startswith(before) and topic.endswith(after) and len(topic) > len(before) + len(after)):
-        return None
-    name = topic[len(before) : len(topic) - len(after)]
-    return name if "/" not in name else None
 
 
 @dataclass
 class _Collected:
     """The streams of a file while it is being read."""
 
-    frames: dict[str, tuple[list[int], list[Location]]] = field(default_factory=dict)
+    frames: dict[tuple[str, bool], tuple[list[int], list[Location]]] = field(default_factory=dict)  # camera, packed
     joints: defaultdict[str, list[JointState]] = field(default_factory=lambda: defaultdict(list))
     joy: list[tuple[int, bool, bool]] = field(default_factory=list)
 
     def add(self, topic: str, msg_type: str, cdr: memoryview, location: Location) -> None:
-        camera = camera_of(topic)
-        if camera is not None and msg_type == IMAGE:
-            stamps, locations = self.frames.setdefault(camera, ([], []))
+        camera = topics.camera_of(topic)
+        if camera is not None and msg_type in (IMAGE, COMPRESSED_IMAGE):
+            stamps, locations = self.frames.setdefault((camera, msg_type == COMPRESSED_IMAGE), ([], []))
             stamps.append(header_stamp_ns(cdr))
             locations.append(location)
         elif topic in (topics.JOINT_STATES, topics.GATEWAY_SETPOINT) and msg_type == JOINT_STATE:
@@ -226,9 +231,12 @@ class _Collected:
             self.joy.append((stamp_ns(message.header), bool(message.buttons[0]), not message.buttons[1]))
 
     def cameras(self, path: Path) -> dict[str, CameraFrames]:
+        """By name; of a camera that was stored both ways, the images as they travelled."""
         return {
-            camera: CameraFrames(path, camera, np.array(stamps, np.int64), locations)
-            for camera, (stamps, locations) in sorted(self.frames.items())
+            camera: CameraFrames(path, camera, np.array(stamps, np.int64), locations, packed)
+            for (camera, packed), (stamps, locations) in sorted(
+                self.frames.items(), key=lambda item: (item[0][0], not item[0][1])
+            )
         }
 
     def teleop(self) -> TeleopSeries | None:
@@ -271,4 +279,15 @@ def _metadata(records: Mapping[str, Mapping[str, str]]) -> EpisodeMetadata:
         success={"true": True, "false": False}.get(success or ""),
         operator=values.get("operator", ""),
         created=values.get("created", ""),
+        note=values.get("note", ""),
+        flags=_texts(values.get("flags", "")),
     )
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    """A JSON list of texts; empty for anything else."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return ()
+    return tuple(map(str, values)) if isinstance(values, list) else ()

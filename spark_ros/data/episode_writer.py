@@ -1,12 +1,14 @@
 """Write one episode into one MCAP file that any ROS 2 tool opens.
 
-While it grows the file is named ``<name>.mcap.part``; `close` makes it durable and only then gives it its name. So a
-file called ``*.mcap`` is always whole, and whatever kills the recorder costs at most the last second, because a
-chunk is handed to the operating system at least once a second (`recover_episode` reads a ``.part`` up to its tear).
+While it grows the file is named ``<name>.mcap.part``; `close` makes it durable and read-only and only then gives it its
+name. So a file called ``*.mcap`` is always whole, and whatever kills the recorder costs at most the last second,
+because a chunk is handed to the operating system at least once a second, and `sync` puts it on the disk
+(`recover_episode` reads a ``.part`` up to its tear).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -15,6 +17,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
+from mcap.exceptions import McapError
+from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 
 from spark_ros import topics
@@ -28,6 +32,7 @@ OUTCOME_RECORD = "outcome"  # metadata record written last: how it ended
 
 _CHUNK_BYTES = 1024 * 1024
 _FLUSH_NS = 1_000_000_000
+_READ_ONLY = 0o444
 _LATCHED = (topics.GATEWAY_MODE, topics.FEATURE_CONTRACT)
 _QOS = """- history: keep_last
   depth: 10
@@ -60,6 +65,8 @@ class EpisodeWriter:
     Attributes:
         path: The finished file's path.
         counts: Messages written so far, by topic.
+        metadata: What was given.
+        span_ns: First and last stamp of camera images and joint states in nanoseconds; (0, 0) before the first.
 
     Raises:
         SparkError: The file exists already, cannot be created, or the metadata is incomplete.
@@ -69,8 +76,11 @@ class EpisodeWriter:
         self.path = Path(path)
         self.part_path = self.path.with_name(self.path.name + PART_SUFFIX)
         self.counts: Counter[str] = Counter()
+        self.metadata = dict(metadata)
+        self.span_ns = (0, 0)
         self._channels: dict[str, tuple[int, str]] = {}
         self._schemas: dict[str, int] = {}
+        self._measures: dict[str, bool] = {}  # whether a topic's stamps say how long the episode is
         self._last_flush_ns: int | None = None
         if missing := [key for key in ("task", "robot") if not metadata.get(key)]:
             raise SparkError(f"an episode needs {' and '.join(missing)} in its metadata, found {sorted(metadata)}")
@@ -79,8 +89,8 @@ class EpisodeWriter:
         if self.path.exists():
             raise SparkError(f"{self.path} exists already and is never overwritten: choose another name")
         with self._disk():
-            self._file = self.part_path.open("xb")
-            self._writer = Writer(self._file, chunk_size=_CHUNK_BYTES, compression=CompressionType.ZSTD)
+            self._file = _HashedFile(self.part_path)
+            self._writer = Writer(self._file, chunk_size=_CHUNK_BYTES, compression=CompressionType.ZSTD)  # type: ignore[arg-type]
             self._writer.start(profile="ros2", library="spark_ros")
             created = datetime.now(timezone.utc).isoformat(timespec="seconds")
             self._writer.add_metadata(EPISODE_RECORD, _as_text({"created": created, **metadata}))
@@ -109,14 +119,38 @@ class EpisodeWriter:
                 raise SparkError(f"topic {topic} carries a stamp before 1970 ({publish_time_ns} ns): check its clock")
             self._writer.add_message(channel, log_time_ns, cdr, publish_time_ns, self.counts[topic])
             self.counts[topic] += 1
+            if self._measures[topic]:
+                begin, end = self.span_ns
+                self.span_ns = min(begin or publish_time_ns, publish_time_ns), max(end, publish_time_ns)
             if self._last_flush_ns is None:
                 self._last_flush_ns = log_time_ns
             elif abs(log_time_ns - self._last_flush_ns) >= _FLUSH_NS:
                 self._last_flush_ns = log_time_ns
                 self._writer.flush()
 
+    def flush(self) -> None:
+        """Hand everything written so far to the operating system: a killed process loses none of it.
+
+        Raises:
+            SparkError: The disk is full.
+        """
+        with self._disk():
+            self._writer.flush()
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until everything flushed so far is on the disk: a power cut loses none of it.
+
+        May be called from another thread than the rest, but not after `close` or `discard`.
+
+        Raises:
+            SparkError: The disk fails.
+        """
+        with self._disk():
+            os.fdatasync(self._file.fileno())
+
     def close(self, outcome: Mapping[str, object] | None = None) -> Path:
-        """Finish the file: write its index, make it durable, give it its name.
+        """Finish the file: write its index, make it durable and read-only, give it its name.
 
         Args:
             outcome: How the episode ended, e.g. ``{"success": True}``.
@@ -125,17 +159,24 @@ class EpisodeWriter:
             The finished file.
 
         Raises:
-            SparkError: The disk is full; the ``.part`` file stays.
+            SparkError: The disk is full, or what lies on it is not what was written; the ``.part`` file stays.
         """
         with self._disk():
             self._writer.add_metadata(OUTCOME_RECORD, _as_text(outcome or {}))
             self._writer.finish()
             self._file.flush()
+            os.fchmod(self._file.fileno(), _READ_ONLY)
             os.fsync(self._file.fileno())
             self._file.close()
+            self._check_index()
             os.rename(self.part_path, self.path)
             sync_directory(self.path.parent)
         return self.path
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of everything that has gone to the file; of the whole file after `close`."""
+        return self._file.sha256
 
     def discard(self) -> None:
         """Throw the recording away."""
@@ -156,6 +197,22 @@ class EpisodeWriter:
                 finally:
                     self._file.close()
 
+    def abandon(self) -> None:
+        """Leave the ``.part`` file with what could be written in it, for `recover_episode`."""
+        with suppress(SparkError, OSError):  # whatever kept it from being closed was said already
+            self.__exit__()
+
+    def _check_index(self) -> None:
+        """The closed file opens through its index and holds every message that was written."""
+        try:
+            with self.part_path.open("rb") as stream:
+                summary = make_reader(stream).get_summary()
+        except McapError as error:
+            raise SparkError(f"{self.part_path} cannot be read back ({error}): check the disk") from error
+        found = summary.statistics.message_count if summary is not None and summary.statistics is not None else 0
+        if found != self.counts.total():
+            raise SparkError(f"{self.part_path} holds {found} messages of {self.counts.total()}: check the disk")
+
     def _add_channel(self, topic: str, msg_type: str) -> tuple[int, str]:
         if msg_type not in self._schemas:
             text = schema_text(msg_type).encode()
@@ -163,6 +220,7 @@ class EpisodeWriter:
         qos = _QOS.format(durability="transient_local" if topic in _LATCHED else "volatile")
         channel = self._writer.register_channel(topic, "cdr", self._schemas[msg_type], {"offered_qos_profiles": qos})
         self._channels[topic] = (channel, msg_type)
+        self._measures[topic] = topic == topics.JOINT_STATES or topics.camera_of(topic) is not None
         return self._channels[topic]
 
     @contextmanager
@@ -214,6 +272,41 @@ def recover_episode(part_path: str | Path) -> Path:
     part_path.unlink()
     sync_directory(final.parent)
     return final
+
+
+class _HashedFile:
+    """A new file that is only ever appended to; its hash is known when its last byte is."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("xb")
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    @property
+    def closed(self) -> bool:
+        return self._stream.closed
+
+    def write(self, data: bytes | memoryview) -> int:
+        self._stream.write(data)
+        self._digest.update(data)
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def sync_directory(directory: Path) -> None:

@@ -1,7 +1,8 @@
 """Recorder node: puts episodes of the running graph into a folder of demonstrations, see `data.dataset_folder`.
 
-It stores the bytes that travelled, never a re-encoding of them. Services begin and end an episode; what is being
-recorded when the node is told to stop is discarded, so the folder holds whole episodes only.
+It stores the messages that travelled, images packed only if asked to. Services begin and end an episode; what is being
+recorded when the node is told to stop is discarded, so the folder holds whole episodes only. When disk or memory run
+out the episode ends by itself, whole, and waits to be kept or discarded.
 
 Keeping an episode and calling it a success are two things: a kept episode counts as a success, which training asks for,
 unless the parameter `success` was set to false before it was kept.
@@ -9,34 +10,36 @@ unless the parameter `success` was set to false before it was kept.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections import Counter, deque
-from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
-from geometry_msgs.msg import TwistStamped
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
-from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, Image, JointState, Joy, TimeReference
-from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
 from spark_ros.contracts import SparkError
+from spark_ros.data.cdr import deserialize
+from spark_ros.data.cdr_messages import STRING
 from spark_ros.data.dataset_folder import DemoFolder
-from spark_ros.nodes.diagnostics import Health, Level, Rate
-from spark_ros.nodes.episode_queue import EpisodeQueue
+from spark_ros.data.image_storage import ImageStorage
+from spark_ros.data.resources import Room, free_disk_mb
+from spark_ros.data.stream_monitor import STAMP_LAG_S
+from spark_ros.nodes.diagnostics import Health, Level
+from spark_ros.nodes.episode_queue import EpisodeQueue, ImagePacker
+from spark_ros.nodes.episode_watch import EpisodeWatch
 from spark_ros.nodes.lifecycle import ManagedNode
-from spark_ros.nodes.qos import LATCHED, RECORDING
+from spark_ros.nodes.recorded_streams import Stream, joint_parts, streams
 from spark_ros.nodes.run import run
 from spark_ros.robots.spec import RobotSpec, load_robot
 
-RECENT_MESSAGES = 200  # a fifth of a second of a 1 kHz arm: any gripper's driver speaks within that
+WATCH_S = 1.0
+MB = 1_000_000
 
 DEFAULTS = {
     "folder": ("demos", "folder the episodes go to; one recorder at a time"),
@@ -44,72 +47,61 @@ DEFAULTS = {
     "operator": ("", "who or what drives the arm"),
     "robot": ("fr3", "arm, by name or YAML path; its vendor topics are recorded too"),
     "cameras": (["front", "wrist"], "cameras that every episode must have"),
+    "calibration": ("", "folder whose files' hashes are stored with each episode; empty for none"),
+    "images": ("raw", "how images are stored: raw, png (lossless) or jpeg"),
+    "jpeg_quality": (90, "1 to 100"),
+    "packer_threads": (2, "threads that pack images"),
     "seed": (-1, "seed of the simulated world, stored with each episode; -1 for none"),
     "success": (True, "whether the episode shows the task done; read when it is kept, true again for the next one"),
+    "note": ("", "what there is to say about the episode; read when it is kept, empty again for the next one"),
     "stream_timeout_s": (1.0, "a camera or joint stream silent for longer refuses the start of an episode"),
-    "queue_messages": (2000, "messages that may wait for the disk before some are dropped"),
+    "max_loss": (0.01, "share of a stream's messages that may be lost before the episode is flagged"),
+    "queue_mb": (512.0, "MB of messages that may wait for the disk before some are dropped"),
+    "start_disk_mb": (2000.0, "MB of free disk that an episode needs to begin"),
+    "stop_disk_mb": (500.0, "MB of free disk below which recording stops"),
+    "min_ram_mb": (256.0, "MB of free memory below which recording does not begin, or stops"),
 }
 
 
-@dataclass
-class Stream:
-    """One recorded topic.
-
-    Attributes:
-        topic: Its name.
-        message_type: Its class.
-        required: Whether an episode may not begin without it.
-        qos: How it is subscribed to.
-        rate: How often it arrives.
-        latest: The last message, kept for latched topics only.
-        recent: The last messages, kept for joint states only: they tell which joints the publishers speak of.
-    """
-
-    topic: str
-    message_type: type
-    required: bool
-    qos: QoSProfile
-    rate: Rate
-    latest: bytes | None = None
-    recent: deque[bytes] = field(default_factory=lambda: deque(maxlen=RECENT_MESSAGES))
-
-    @property
-    def type_name(self) -> str:
-        """Type as ROS writes it, e.g. ``sensor_msgs/msg/Image``."""
-        return f"{self.message_type.__module__.split('.')[0]}/msg/{self.message_type.__name__}"
-
-
 class RecorderNode(ManagedNode):
-    """The node; /recorder/start, /recorder/keep and /recorder/discard (std_srvs/Trigger) drive it."""
+    """The node; /recorder/start, /keep, /discard and /again (std_srvs/Trigger) drive it."""
 
     def __init__(self) -> None:
         super().__init__("recorder", DEFAULTS)
         self._folder: DemoFolder | None = None
+        self._robot: RobotSpec | None = None
         self._lock = ExitStack()
         self._streams: list[Stream] = []
+        self._packer: ImagePacker | None = None
         self._episode: EpisodeQueue | None = None
-        self._lost: Counter[str] = Counter()
+        self._watch: EpisodeWatch | None = None
+        self._warnings: list[str] = []
         self._kept = 0
 
     def setup(self) -> None:
         """Become the folder's only recorder and listen."""
-        robot = load_robot(self.params["robot"])
+        self._robot = load_robot(self.params["robot"])
         cameras = self.params["cameras"]
         if not cameras:
             raise SparkError("no camera is named in the parameter cameras: name those the demonstrations must have")
+        storage = ImageStorage.of(self.params["images"])
+        if storage is not ImageStorage.RAW:
+            self._packer = ImagePacker(storage, self.params["jpeg_quality"], self.params["packer_threads"])
         self._folder = DemoFolder(self.params["folder"])
         self._lock.enter_context(self._folder.recording())
         for path in self._folder.unfinished():
             self.get_logger().warning(f"{path} is unfinished and not counted; recover or delete it")
-        self._streams = streams(robot, cameras)
+        self._streams = streams(self._robot, cameras)
         for stream in self._streams:
             self._listen(stream)
         for name, action in (
             (topics.RECORDER_START, self._start_episode),
             (topics.RECORDER_KEEP, self._keep_episode),
             (topics.RECORDER_DISCARD, self._discard_episode),
+            (topics.RECORDER_AGAIN, lambda: f"{self._discard_episode()}, {self._start_episode()}"),
         ):
             self.serve(Trigger, name, lambda _, response, action=action: self._answer(action, response))
+        self.every(WATCH_S, self._look)
 
     def halt(self) -> None:
         """Leave only whole episodes behind."""
@@ -119,42 +111,45 @@ class RecorderNode(ManagedNode):
     def teardown(self) -> None:
         """Let others record into the folder."""
         self._lock.close()
+        if self._packer is not None:
+            self._packer.close()
+            self._packer = None
 
     def health(self) -> Health:
-        """Rates of all streams and the state of the episode."""
+        """Rates of all streams, the state of the episode and of the disk."""
         values: dict[str, object] = {"kept": self._kept, "folder": self.params["folder"]}
         values |= {f"{stream.topic} Hz": round(stream.rate.hz(), 1) for stream in self._streams}
-        episode = self._episode
-        if episode is None:
-            silent = self._silent()
-            level, text = (Level.WARN, f"not ready: {silent}") if silent else (Level.OK, "ready to record")
+        with suppress(OSError):
+            values["free disk MB"] = round(free_disk_mb(Path(self.params["folder"])))
+        episode, watch = self._episode, self._watch
+        if episode is None or watch is None:
+            missing = self._missing()
+            level, text = (Level.WARN, f"not ready: {missing}") if missing else (Level.OK, "ready to record")
             return Health(level, text, values)
-        lost = sum(episode.dropped.values()) + sum(self._lost.values())
-        values |= {"waiting for disk": episode.waiting, "messages lost": lost}
-        if episode.error is not None:
-            return Health(Level.ERROR, str(episode.error), values)
-        return Health(Level.WARN if lost else Level.OK, f"recording {episode.writer.path.name}", values)
+        lost = sum(episode.dropped.values()) + sum(watch.lost.values())
+        values |= {"waiting for disk MB": round(episode.waiting_mb, 1), "messages lost": lost}
+        if watch.stopped or episode.error is not None:
+            return Health(Level.ERROR, f"{watch.stopped or episode.error}; keep or discard the episode", values)
+        name = episode.writer.path.name
+        if self._warnings:
+            return Health(Level.WARN, f"recording {name}: {'; '.join(self._warnings)}", values)
+        return Health(Level.OK, f"recording {name}", values)
 
     def _listen(self, stream: Stream) -> None:
-        latched, joints = stream.qos is LATCHED, stream.topic == topics.JOINT_STATES
-
         def receive(cdr: bytes) -> None:
-            stream.rate.tick()
-            if latched:
-                stream.latest = cdr
-            if joints:
-                stream.recent.append(cdr)
-            if self._episode is not None:
+            stamp_ns = stream.take(cdr)
+            if self._episode is not None and self._watch is not None and not self._watch.stopped:
                 self._episode.offer(stream.topic, stream.type_name, cdr, time.time_ns())
+                self._watch.see(stream.topic, cdr, stamp_ns, self.get_clock().now().nanoseconds)
 
         def lost(event: Any) -> None:
-            if self._episode is not None:
-                self._lost[stream.topic] += event.total_count_change
+            if self._watch is not None:
+                self._watch.lost[stream.topic] += event.total_count_change
 
         events = SubscriptionEventCallbacks(message_lost=lost)
         self.subscribe(stream.message_type, stream.topic, receive, stream.qos, raw=True, event_callbacks=events)
 
-    def _answer(self, action: Any, response: Trigger.Response) -> Trigger.Response:
+    def _answer(self, action: Callable[[], str], response: Trigger.Response) -> Trigger.Response:
         try:
             response.success, response.message = True, action()
             self.get_logger().info(response.message)
@@ -164,55 +159,73 @@ class RecorderNode(ManagedNode):
         return response
 
     def _start_episode(self) -> str:
-        if not self.active or self._folder is None:
+        if not self.active or self._folder is None or self._robot is None:
             raise SparkError("the recorder is not active: activate it first (the lifecycle manager does)")
         if self._episode is not None:
             raise SparkError(f"{self._episode.writer.path.name} is being recorded: keep or discard it first")
         if not self.params["task"].strip():
             raise SparkError("the parameter task is empty: say in words what the demonstration shows")
-        if silent := self._silent():
-            raise SparkError(f"{silent}: start the node or driver that publishes it, then start again")
+        if missing := self._missing():
+            raise SparkError(f"{missing}, then start again")
         self._check_publishers()
-        seed = self.params["seed"]
-        metadata = {
-            "task": self.params["task"],
-            "robot": load_robot(self.params["robot"]).name,
-            "operator": self.params["operator"],
-            "cameras": self.params["cameras"],
-            "seed": seed if seed >= 0 else None,
-        }
-        writer = self._folder.start_episode(metadata)
-        self._lost.clear()
-        self._episode = EpisodeQueue(writer, self.params["queue_messages"])
+        queue_mb = self.params["queue_mb"]
+        if lacking := Room(self.params["start_disk_mb"], self.params["min_ram_mb"] + queue_mb).lacking(
+            self._folder.path
+        ):
+            raise SparkError(lacking)
+        writer = self._folder.start_episode(self._metadata(self._robot))
+        self._watch = EpisodeWatch(self._streams, self._robot.joint_names)
+        self._warnings = []
+        self._episode = EpisodeQueue(writer, int(queue_mb * MB), self._packer)
         for stream in self._streams:
             if stream.latest is not None:  # latched before the episode, true during it
                 self._episode.offer(stream.topic, stream.type_name, stream.latest, time.time_ns())
         return f"recording {writer.path.name}"
 
+    def _metadata(self, robot: RobotSpec) -> dict[str, object]:
+        """What the episode says about itself before its first message."""
+        seed = self.params["seed"]
+        contract = next((s.latest for s in self._streams if s.topic == topics.FEATURE_CONTRACT), None)
+        bundle = {} if contract is None else json.loads(deserialize(contract, STRING).data)
+        return {
+            "task": self.params["task"],
+            "robot": robot.name,
+            "operator": self.params["operator"],
+            "cameras": self.params["cameras"],
+            "images": self.params["images"],
+            "seed": seed if seed >= 0 else None,
+            "bundle": bundle.get("bundle"),
+            "calibration": file_hashes(self.params["calibration"]),
+        }
+
     def _keep_episode(self) -> str:
-        episode = self._current()
+        episode, watch = self._current()
+        name = episode.writer.path.name
         if not episode.counts.get(topics.GATEWAY_SETPOINT):
             raise SparkError(
-                f"{episode.writer.path.name} holds no commands ({topics.GATEWAY_SETPOINT}), so nothing could be learnt "
+                f"{name} holds no commands ({topics.GATEWAY_SETPOINT}), so nothing could be learnt "
                 "from it: discard it, engage the gateway and record again"
             )
-        success = self.params["success"]
+        success, note = self.params["success"], self.params["note"]
         self._end_episode()
         assert self._folder is not None
         try:
             episode.finish()
-        except SparkError:
-            episode.writer.discard()
-            raise
-        lost = dict(episode.dropped + self._lost)
-        entry = self._folder.keep(episode.writer, {"success": success, "messages_lost": lost})
+            outcome = watch.finish(episode.dropped, self.params["max_loss"])
+            entry = self._folder.keep(episode.writer, {"success": success, "note": note, **outcome})
+        except SparkError as error:
+            episode.writer.abandon()
+            raise SparkError(
+                f"{name} was not kept: {error}. What was written of it waits in {episode.writer.part_path.name}: "
+                f"spark-ros data recover {self._folder.path}"
+            ) from error
         self._kept += 1
-        note = "" if success else ", marked as a failure"
-        note += f", {sum(lost.values())} messages were lost" if lost else ""
-        return f"kept {entry.file}: {entry.frames} frames in {entry.duration_s:.1f} s{note}"
+        remark = "" if success else ", marked as a failure"
+        remark += f"; flagged: {'; '.join(entry.flags)}" if entry.flags else ""
+        return f"kept {entry.file}: {entry.frames} frames in {entry.duration_s:.1f} s{remark}"
 
     def _discard_episode(self) -> str:
-        episode = self._current()
+        episode, _ = self._current()
         self._end_episode()
         try:
             episode.finish()
@@ -222,26 +235,55 @@ class RecorderNode(ManagedNode):
         return f"discarded {episode.writer.path.name}"
 
     def _end_episode(self) -> None:
-        """Nothing more is recorded; a failure said of this episode does not count for the next one."""
-        self._episode = None
-        self.set_parameters([Parameter("success", value=True)])
+        """Nothing more is recorded; a failure or a note said of this episode does not count for the next one."""
+        self._episode, self._watch, self._warnings = None, None, []
+        self.set_parameters([Parameter("success", value=True), Parameter("note", value="")])
 
-    def _current(self) -> EpisodeQueue:
-        if self._episode is None:
+    def _current(self) -> tuple[EpisodeQueue, EpisodeWatch]:
+        if self._episode is None or self._watch is None:
             raise SparkError("no episode is being recorded: start one first")
-        return self._episode
+        return self._episode, self._watch
 
-    def _silent(self) -> str:
-        """Which required streams do not arrive; empty if all do."""
+    def _look(self) -> None:
+        """Once a second while recording: is there room, and is every stream as it should be?"""
+        episode, watch = self._episode, self._watch
+        if episode is None or watch is None or watch.stopped:
+            return
+        lacking = Room(self.params["stop_disk_mb"], self.params["min_ram_mb"]).lacking(episode.writer.path.parent)
+        if lacking or episode.error is not None:
+            watch.stopped = lacking or str(episode.error)
+            with suppress(SparkError):  # it stands in `error`, and `keep` says it
+                episode.finish()
+            self.get_logger().error(f"recording of {episode.writer.path.name} stopped: {watch.stopped}")
+            return
+        before, self._warnings = self._warnings, watch.warnings()
+        if episode.dropped:
+            self._warnings.append(f"{sum(episode.dropped.values())} messages were dropped: the disk does not keep up")
+        for sentence in self._warnings:
+            if sentence.split(" ")[0] not in {earlier.split(" ")[0] for earlier in before}:
+                self.get_logger().warning(sentence)
+
+    def _missing(self) -> str:
+        """Which required streams do not arrive or are not of now, and what to do; empty if all are well."""
         limit = self.params["stream_timeout_s"]
-        silent = [stream.topic for stream in self._streams if stream.required and stream.rate.silent_s() > limit]
-        return f"nothing arrives on {', '.join(silent)}" if silent else ""
+        required = [stream for stream in self._streams if stream.required]
+        if silent := [stream.topic for stream in required if stream.rate.silent_s() > limit]:
+            return f"nothing arrives on {', '.join(silent)}: start the node or driver that publishes it"
+        now = self.get_clock().now().nanoseconds
+        for stream in required:
+            age = (now - max(stream.stamps_ns)) * 1e-9
+            if abs(age) > limit + STAMP_LAG_S:
+                side = "behind" if age > 0 else "ahead of"
+                return (
+                    f"{stream.topic} has stamps {abs(age):.1f} s {side} this computer's clock: synchronise the clocks"
+                )
+        return ""
 
     def _check_publishers(self) -> None:
         """Refuse where two arms share the graph: frames and joints of both would make up one episode."""
         for stream in self._streams:
             publishers = self.get_publishers_info_by_topic(stream.topic) if stream.required else []
-            if len(publishers) > 1 and len(publishers) > _parts(stream.recent):
+            if len(publishers) > 1 and len(publishers) > joint_parts(stream.recent):
                 names = ", ".join(sorted(publisher.node_name for publisher in publishers))
                 raise SparkError(
                     f"{stream.topic} has {len(publishers)} publishers ({names}), so that an episode would mix two "
@@ -249,37 +291,19 @@ class RecorderNode(ManagedNode):
                 )
 
 
-def _parts(joint_states: Iterable[bytes]) -> int:
-    """How many publishers share the joints among them: the arm's driver and the gripper's may speak for themselves."""
-    parts = {frozenset(deserialize_message(cdr, JointState).name) for cdr in joint_states}
-    joints = [name for part in parts for name in part]
-    return len(parts) if len(joints) == len(set(joints)) else 1
+def file_hashes(folder: str) -> dict[str, str]:
+    """SHA-256 of every file in the folder, by name: which calibration an episode belongs to; {} for no folder.
 
-
-def streams(robot: RobotSpec, cameras: list[str]) -> list[Stream]:
-    """Everything an episode holds."""
-
-    def stream(topic: str, message_type: type, required: bool = False, qos: QoSProfile = RECORDING) -> Stream:
-        return Stream(topic, message_type, required, qos, Rate())
-
-    return [
-        *(stream(topics.camera_image(name), Image, required=True) for name in cameras),
-        *(stream(topics.camera_info(name), CameraInfo) for name in cameras),
-        stream(topics.JOINT_STATES, JointState, required=True),
-        stream(topics.GATEWAY_SETPOINT, JointState),
-        stream(topics.GATEWAY_MODE, String, qos=LATCHED),
-        stream(topics.GATEWAY_TRACE, TimeReference),
-        stream(topics.TELEOP_TWIST, TwistStamped),
-        stream(topics.TELEOP_JOY, Joy),
-        stream(topics.EE_CHUNK, MultiDOFJointTrajectory),
-        stream(topics.JOINT_CHUNK, JointTrajectory),
-        stream(topics.EE_DELTA_CHUNK, MultiDOFJointTrajectory),
-        stream(topics.JOINT_DELTA_CHUNK, JointTrajectory),
-        stream(topics.FEATURE_CONTRACT, String, qos=LATCHED),
-        stream(robot.vendor.arm_command_topic, Float64MultiArray),
-        stream(robot.vendor.gripper_command_topic, Float64MultiArray),
-        stream(topics.SIM_STATE, String),
-    ]
+    Raises:
+        SparkError: There is no such folder.
+    """
+    if not folder:
+        return {}
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise SparkError(f"there is no folder {path} (parameter calibration): correct it, or leave it empty")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def main() -> int:

@@ -138,6 +138,10 @@ class GraphUnderTest:
         self._thread.join()
         self.client.destroy_node()
         self._context.try_shutdown()
+        self.close_nodes()
+
+    def close_nodes(self) -> None:
+        """End every process that still runs."""
         for node in self.nodes:
             if node.process.poll() is None:
                 node.process.send_signal(signal.SIGINT)

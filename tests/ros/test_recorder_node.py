@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import stat
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +20,7 @@ from spark_ros import topics
 from spark_ros.contracts import Frame
 from spark_ros.contracts import JointState as Joints
 from spark_ros.data.dataset_folder import DemoFolder
+from spark_ros.data.mcap_scan import McapScan
 from spark_ros.nodes.messages import image_from_frame, message_from_joints
 from spark_ros.robots.spec import load_robot
 
@@ -39,24 +45,35 @@ class Robot:
         graph.client.create_timer(0.1, self._see)
         graph.client.create_timer(0.01, self._feel)
 
+        self.lag_ns, self.moving, self.frozen = 0, False, False
+        self._position = np.concatenate([SPEC.home, [0.04, 0.04]])
+
     def _see(self) -> None:
-        stamp = self._clock.now().nanoseconds
+        stamp = self._clock.now().nanoseconds - self.lag_ns
         self.sent.append(stamp)
         for camera in self.cameras:
-            image = np.full((24, 32, 3), len(self.sent) % 256, np.uint8)
+            image = np.full((24, 32, 3), 0 if self.frozen else len(self.sent) % 256, np.uint8)
             self._images[camera].publish(image_from_frame(Frame(camera, image, stamp)))
 
     def _feel(self) -> None:
-        position = np.concatenate([SPEC.home, [0.04, 0.04]])
-        state = Joints(NAMES, position, np.zeros(9), self._clock.now().nanoseconds)
+        state = Joints(NAMES, self._position, np.zeros(9), self._clock.now().nanoseconds)
         message = message_from_joints(state if self.fingers else state.select(SPEC.joint_names))
         self._joints.publish(message)
+        if self.moving:
+            self._position = self._position + 0.01
         if self.commands:
             self._setpoints.publish(message)
 
 
 def start_recorder(graph: GraphUnderTest, folder: Path, **parameters: object) -> NodeUnderTest:
-    parameters = {"folder": str(folder), "task": "lift the cube", "operator": "test", **parameters}
+    parameters = {
+        "folder": str(folder),
+        "task": "lift the cube",
+        "operator": "test",
+        "start_disk_mb": 10.0,
+        "stop_disk_mb": 5.0,
+        **parameters,
+    }
     return graph.start("recorder", **parameters)
 
 
@@ -192,3 +209,141 @@ def test_a_signal_in_mid_episode_leaves_only_whole_episodes(
     folder = DemoFolder(tmp_path / "demos")
     assert [entry.file for entry in folder.episodes()] == ["episode_000001.mcap"]
     assert folder.unfinished() == []
+
+
+def outcome_of(path: Path) -> dict[str, str]:
+    scan = McapScan(path)
+    assert sum(1 for _ in scan) > 0 and scan.complete
+    return {**scan.metadata["episode"], **scan.metadata["outcome"]}
+
+
+def record(graph: GraphUnderTest, robot: Robot, frames: int = 6) -> str:
+    """Begin an episode and keep it after some frames; what the recorder says."""
+    start_episode(graph)
+    begun = len(robot.sent)
+    assert until(lambda: len(robot.sent) > begun + frames)
+    answer = graph.trigger(topics.RECORDER_KEEP)
+    assert answer.success, answer.message
+    return answer.message
+
+
+def test_a_kept_file_is_read_only_and_says_who_what_and_how_well(graph: GraphUnderTest, tmp_path: Path) -> None:
+    (tmp_path / "calibration").mkdir()
+    (tmp_path / "calibration" / "front.yaml").write_text("fx: 600\n")
+    start_recorder(graph, tmp_path / "demos", calibration=str(tmp_path / "calibration"))
+    robot = Robot(graph)
+    graph.activate("recorder")
+    graph.set("recorder", note="the cube slipped once")
+    for _ in range(2):
+        record(graph, robot)
+    folder = DemoFolder(tmp_path / "demos")
+    entry = folder.episodes()[-1]
+    path = folder.file(entry)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    assert folder.episodes()[0].note == "the cube slipped once" and entry.note == ""
+    said = outcome_of(path)
+    assert json.loads(said["calibration"]).keys() == {"front.yaml"}
+    assert json.loads(said["streams"])[topics.JOINT_STATES]["messages"] > 20
+    assert json.loads(said["messages_lost"]) == {}
+
+
+@pytest.mark.parametrize("storage", ["png", "jpeg"])
+def test_images_are_packed_by_threads_of_their_own_without_losing_any(
+    graph: GraphUnderTest, tmp_path: Path, storage: str
+) -> None:
+    start_recorder(graph, tmp_path / "demos", images=storage)
+    robot = Robot(graph)
+    graph.activate("recorder")
+    start_episode(graph)
+    begun = len(robot.sent)
+    assert until(lambda: len(robot.sent) >= begun + 10)
+    expected = robot.sent[begun + 1 : begun + 9]
+    assert graph.trigger(topics.RECORDER_KEEP).success
+    folder = DemoFolder(tmp_path / "demos")
+    episode = folder.read(folder.episodes()[0])
+    for camera in CAMERAS:
+        stamps = episode.cameras[camera].stamps_ns.tolist()
+        assert set(expected) <= set(stamps)
+        level = int(episode.cameras[camera][stamps.index(expected[3])].image[0, 0, 0])
+        assert abs(level - (begun + 5)) <= (0 if storage == "png" else 2)
+
+
+def test_stale_clocks_refuse_the_start_and_frozen_or_silent_cameras_are_said_at_once(
+    graph: GraphUnderTest, tmp_path: Path
+) -> None:
+    start_recorder(graph, tmp_path / "demos")
+    robot = Robot(graph)
+    robot.lag_ns = 10_000_000_000
+    graph.activate("recorder")
+    assert until(lambda: "synchronise the clocks" in graph.trigger(topics.RECORDER_START).message), graph.logs()
+    robot.lag_ns = 0
+    time.sleep(0.3)
+    assert until(lambda: graph.trigger(topics.RECORDER_START).success), graph.logs()
+    robot.frozen = robot.moving = True
+    graph.complaint("recorder", r"recording .*: .*/camera/front/color/image_raw is frozen")
+    robot.cameras.remove("wrist")
+    graph.complaint("recorder", r"/camera/wrist/color/image_raw has been silent for")
+    answer = graph.trigger(topics.RECORDER_KEEP)
+    assert "flagged" in answer.message and "was frozen" in answer.message and "paused for" in answer.message
+    (entry,) = DemoFolder(tmp_path / "demos").episodes()
+    assert any("was frozen" in flag for flag in entry.flags)
+
+
+def test_again_discards_and_starts_at_once(graph: GraphUnderTest, tmp_path: Path) -> None:
+    start_recorder(graph, tmp_path / "demos")
+    robot = Robot(graph)
+    graph.activate("recorder")
+    start_episode(graph)
+    answer = graph.trigger(topics.RECORDER_AGAIN)
+    assert answer.message == "discarded episode_000001.mcap, recording episode_000001.mcap", answer.message
+    begun = len(robot.sent)
+    assert until(lambda: len(robot.sent) > begun + 3)
+    assert graph.trigger(topics.RECORDER_KEEP).success
+    assert len(DemoFolder(tmp_path / "demos").episodes()) == 1
+
+
+def test_a_disk_that_runs_out_ends_the_episode_whole(graph: GraphUnderTest, tmp_path: Path) -> None:
+    start_recorder(graph, tmp_path / "demos", start_disk_mb=1e9)
+    robot = Robot(graph)
+    graph.activate("recorder")
+    assert until(lambda: "MB of free disk" in graph.trigger(topics.RECORDER_START).message), graph.logs()
+    graph.set("recorder", start_disk_mb=10.0)
+    record(graph, robot)
+    start_episode(graph)
+    begun = len(robot.sent)
+    assert until(lambda: len(robot.sent) > begun + 5)
+    graph.set("recorder", stop_disk_mb=1e9)
+    graph.complaint("recorder", "MB of free disk, .*; keep or discard the episode")
+    answer = graph.trigger(topics.RECORDER_KEEP)
+    assert answer.success and "recording stopped early" in answer.message
+    folder = DemoFolder(tmp_path / "demos")
+    for entry in folder.episodes():
+        folder.read(entry)
+    assert len(folder.episodes()) == 2 and folder.unfinished() == []
+
+
+def test_a_full_file_system_costs_no_finished_episode(graph: GraphUnderTest, tmp_path: Path) -> None:
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        start_recorder(graph, disk / "demos", start_disk_mb=0.0, stop_disk_mb=0.0)
+        robot = Robot(graph)
+        graph.activate("recorder")
+        record(graph, robot)
+        start_episode(graph)
+        (disk / "ballast").write_bytes(b"\0" * (os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - 4096))
+        graph.complaint("recorder", "cannot write .*No space left on device.*keep or discard the episode")
+        answer = graph.trigger(topics.RECORDER_KEEP)
+        assert not answer.success and "was not kept" in answer.message and "data recover" in answer.message
+        (disk / "ballast").unlink()
+        folder = DemoFolder(disk / "demos")
+        (entry,) = folder.episodes()
+        assert folder.read(entry).metadata.success
+        record(graph, robot)
+        assert len(folder.episodes()) == 2
+    finally:
+        graph.close_nodes()
+        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -21,7 +21,7 @@ from synthetic_episode import METADATA, T0, Script
 
 from spark_ros import topics
 from spark_ros.contracts import SparkError
-from spark_ros.data.episode_reader import camera_of, read_episode
+from spark_ros.data.episode_reader import read_episode
 from spark_ros.data.episode_writer import EpisodeWriter, recover_episode
 from spark_ros.data.mcap_scan import McapScan
 
@@ -155,6 +155,7 @@ def test_a_torn_file_is_readable_up_to_the_tear(
 
 def test_a_torn_or_damaged_file_is_not_read_as_an_episode(episode_path: Path) -> None:
     whole = episode_path.read_bytes()
+    episode_path.chmod(0o644)  # finished files are read-only
     episode_path.write_bytes(whole[:-200])
     with pytest.raises(SparkError, match=r"one\.mcap is torn or damaged: it ends at byte"):
         read_episode(episode_path)
@@ -232,4 +233,4 @@ def test_kill_9_keeps_finished_episodes_and_frees_the_folder(tmp_path: Path) -> 
     [("/camera/front/color/image_raw", "front"), ("/camera/a/b/color/image_raw", None), ("/joint_states", None)],
 )
 def test_cameras_are_found_by_topic(topic: str, camera: str | None) -> None:
-    assert camera_of(topic) == camera
+    assert topics.camera_of(topic) == camera

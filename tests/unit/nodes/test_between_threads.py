@@ -38,8 +38,8 @@ def test_a_slow_disk_costs_messages_that_are_counted_and_never_waits(tmp_path: P
     writer = EpisodeWriter(tmp_path / "episode_000001.mcap", METADATA)
     release = threading.Event()
     write, writer.write = writer.write, lambda *entry: (release.wait(5.0), write(*entry))  # type: ignore[method-assign]
-    queue = EpisodeQueue(writer, capacity=3)
     kind, cdr = encode_text("hello")
+    queue = EpisodeQueue(writer, capacity_bytes=3 * len(cdr))
     for _ in range(10):
         queue.offer("/topic", kind, cdr, 1)
     release.set()
@@ -50,10 +50,10 @@ def test_a_slow_disk_costs_messages_that_are_counted_and_never_waits(tmp_path: P
 
 def test_a_disk_that_refuses_is_reported_when_the_episode_ends(tmp_path: Path) -> None:
     writer = EpisodeWriter(tmp_path / "episode_000001.mcap", METADATA)
-    queue = EpisodeQueue(writer, capacity=10)
+    queue = EpisodeQueue(writer, capacity_bytes=1000)
     queue.offer("/topic", "no/msg/SuchType", b"", 1)
     kind, cdr = encode_text("hello")
     queue.offer("/topic", kind, cdr, 2)
     with pytest.raises(SparkError, match="no/msg/SuchType"):
         queue.finish()
-    assert queue.dropped["/topic"] == 1
+    assert queue.dropped["/topic"] == 2

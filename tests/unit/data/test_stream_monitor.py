@@ -1,0 +1,67 @@
+"""What the monitor says of streams that pause, slow down, lose messages, run backwards or disagree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spark_ros.data import resources
+from spark_ros.data.resources import Room
+from spark_ros.data.stream_monitor import StreamMonitor, camera_skew_s, skew_flags
+
+NS = 1_000_000_000
+
+
+def watched(times: list[float], usual_hz: float = 10.0, lag: float = 0.0) -> StreamMonitor:
+    monitor = StreamMonitor("/camera", 0.5, usual_hz, began_s=0.0)
+    for at in times:
+        monitor.see(at, round((at - lag) * NS), round(at * NS))
+    return monitor
+
+
+def test_an_even_stream_has_nothing_to_report() -> None:
+    monitor = watched([i / 10 for i in range(1, 51)])
+    assert monitor.present(5.05) == [] and monitor.flags(0.01) == []
+    assert monitor.summary(5.0) == {
+        "messages": 50, "lost": 0, "hz": 10.0, "longest_gap_s": 0.1, "stamp_lag_s": 0.0, "backwards": 0, "frozen": 0
+    }  # fmt: skip
+
+
+def test_silence_is_said_while_it_lasts_and_flagged_afterwards() -> None:
+    monitor = watched([0.1, 0.2, 0.3])
+    assert monitor.present(0.7) == []
+    assert monitor.present(1.3) == ["/camera has been silent for 1.0 s"]
+    monitor.end(1.3)
+    assert monitor.flags(0.01) == ["/camera paused for 1.00 s, at most 0.5 s can be learnt"]
+    assert "slowed down to 3 Hz from 10 Hz" in watched([i * 0.3 for i in range(1, 12)]).present(3.4)[0]
+
+
+def test_loss_beyond_the_limit_late_clocks_and_stamps_that_run_back_are_flagged() -> None:
+    monitor = watched([i / 10 for i in range(1, 100)])
+    monitor.lost = 1
+    assert monitor.flags(0.01) == []
+    monitor.lost = 2
+    assert monitor.flags(0.01) == ["/camera lost 2 of 101 messages"]
+    assert "stamps 2.0 s behind this computer" in watched([0.1, 0.2], lag=2.0).flags(0.01)[0]
+    assert "stamps 2.0 s ahead of this computer" in watched([0.1, 0.2], lag=-2.0).flags(0.01)[0]
+    assert watched([0.2, 0.2]).flags(0.01) == ["/camera has 1 stamps not after their predecessor"]
+
+
+def test_cameras_too_far_apart_are_flagged() -> None:
+    front = [i * 100_000_000 for i in range(50)]
+    assert camera_skew_s({"front": front, "wrist": [stamp + 30_000_000 for stamp in front]}) == pytest.approx(0.03)
+    assert skew_flags(0.03) == []
+    assert "50 ms apart" not in "".join(skew_flags(camera_skew_s({"front": front})))
+    apart = camera_skew_s({"front": front[:1], "wrist": [stamp + 80_000_000 for stamp in front[:1]]})
+    assert "up to 80 ms apart" in skew_flags(apart)[0]
+
+
+def test_a_full_disk_or_memory_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Room(0.0, 0.0).lacking(tmp_path) == ""
+    assert "MB of free disk, 1000000000 MB are needed" in Room(1e9, 0.0).lacking(tmp_path)
+    assert "of memory are free, 1000000000 MB are needed" in Room(0.0, 1e9).lacking(tmp_path)
+    monkeypatch.setattr(resources, "free_disk_mb", lambda _: 499.0)
+    assert Room(500.0, 0.0).lacking(tmp_path) == (
+        f"{tmp_path} has 499 MB of free disk, 500 MB are needed: make room, or record to another disk"
+    )
