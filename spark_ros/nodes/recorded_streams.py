@@ -10,13 +10,15 @@ from geometry_msgs.msg import TwistStamped
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, JointState, Joy, TimeReference
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
+from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
 from spark_ros.data.cdr import has_header, header_stamp_ns
 from spark_ros.data.validate import DEFAULT_LIMITS
 from spark_ros.nodes.diagnostics import Rate
+from spark_ros.nodes.outgoing import message_type
 from spark_ros.nodes.qos import LATCHED, RECORDING
 from spark_ros.robots.spec import RobotSpec
 
@@ -86,8 +88,7 @@ def streams(robot: RobotSpec, cameras: list[str]) -> list[Stream]:
         Stream(topics.EE_DELTA_CHUNK, MultiDOFJointTrajectory),
         Stream(topics.JOINT_DELTA_CHUNK, JointTrajectory),
         Stream(topics.FEATURE_CONTRACT, String, qos=LATCHED),
-        Stream(robot.vendor.arm_command_topic, Float64MultiArray),
-        Stream(robot.vendor.gripper_command_topic, Float64MultiArray),
+        *(Stream(topic, kind) for topic, kind in command_topics(robot).items()),
         Stream(topics.SIM_STATE, String),
     ]
 
@@ -97,3 +98,10 @@ def joint_parts(joint_states: Iterable[bytes]) -> int:
     parts = {frozenset(deserialize_message(cdr, JointState).name) for cdr in joint_states}
     joints = [name for part in parts for name in part]
     return len(parts) if len(joints) == len(set(joints)) else 1
+
+
+def command_topics(robot: RobotSpec) -> dict[str, type]:
+    """Every topic that the gateway could command this robot on, with its message class; it uses one for the arm."""
+    kinds = dict.fromkeys(interface.kind for interface in robot.vendor.arm)
+    adapters = [*(make_arm_adapter(robot, kind) for kind in kinds), make_gripper_adapter(robot)]
+    return {adapter.topic: message_type(adapter.form) for adapter in adapters}
