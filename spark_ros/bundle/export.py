@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from spark_ros.bundle import parity
+from spark_ros.bundle.drift_fit import FEWEST_EPISODES, add_drift
 from spark_ros.bundle.golden import Golden, write_golden
 from spark_ros.bundle.graphs import export_encoder, export_policy
 from spark_ros.bundle.load import Bundle, load_bundle
@@ -92,8 +93,15 @@ def export_run(
         statistics = json.loads((Path(run_dir) / "statistics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SparkError(f"{run_dir} has no readable statistics.json ({error}): train again") from error
-    observations = read_observations(info, Path(demos or config.data.folder))
-    return export_bundle(policy, info, observations, statistics, out_dir, precision, name, licence)
+    folder = Path(demos or config.data.folder)
+    observations = read_observations(info, folder)
+    used = {episode.sha256 for episode in info.episodes}
+
+    def finish(bundle: Bundle) -> None:
+        if len(used) >= FEWEST_EPISODES:  # fewer cannot say what is usual; the bundle works without
+            add_drift(bundle, folder, only=used)
+
+    return export_bundle(policy, info, observations, statistics, out_dir, precision, name, licence, finish)
 
 
 def export_bundle(
@@ -105,6 +113,7 @@ def export_bundle(
     precision: str = "int8",
     name: str | None = None,
     licence: str = "not stated",
+    finish: Callable[[Bundle], None] | None = None,
 ) -> Bundle:
     """Export a policy that need not come from a run directory.
 
@@ -117,6 +126,7 @@ def export_bundle(
         precision: Of the encoder.
         name: The bundle's name.
         licence: Of the policy.
+        finish: Is called with the whole bundle before it appears at its destination, and may add to it.
 
     Raises:
         SparkError: As for `export_run`.
@@ -138,7 +148,9 @@ def export_bundle(
             _write_texts(folder, encoder, info, statistics, licence)
             manifest = _manifest(folder, encoder, policy, info, precision, golden, name)
             (folder / MANIFEST_FILE).write_text(manifest.to_yaml(), encoding="utf-8")
-            load_bundle(folder)
+            bundle = load_bundle(folder)
+            if finish is not None:
+                finish(bundle)
             if out_dir.exists():
                 os.replace(out_dir, Path(workshop) / "replaced")
             os.replace(folder, out_dir)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spark_ros.bundle.contents import check_contents
+from spark_ros.bundle.drift import DriftStatistics, read_drift
 from spark_ros.bundle.golden import Golden, read_golden
 from spark_ros.bundle.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from spark_ros.bundle.strict_yaml import MAX_CHARACTERS
@@ -74,6 +75,12 @@ class Bundle:
             SparkError: The file is damaged, or not that of this manifest.
         """
         return read_golden(self.folder / self.manifest.golden.file, self.manifest)
+
+    def drift(self) -> DriftStatistics | None:
+        """What images are usual for the policy; None where the bundle does not know."""
+        if self.manifest.drift is None:
+            return None
+        return read_drift(self.folder / self.manifest.drift, tuple(self.manifest.cameras))
 
 
 def load_bundle(path: str | Path) -> Bundle:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from spark_ros.commands.common import Verbs, add_verb
+
+if TYPE_CHECKING:
+    from spark_ros.bundle.load import Bundle
 
 
 def add_to(verbs: Verbs) -> None:
@@ -23,6 +27,23 @@ def add_to(verbs: Verbs) -> None:
     )
     verify.add_argument("bundle", help="name of a folder in models/, or a path")
     verify.set_defaults(run=_verify)
+    drift = add_verb(
+        what,
+        "drift",
+        "teach a bundle what its cameras usually show, so that it notices when they show something else",
+        "Compute drift statistics with the bundle's own encoder and store them in it; the graphs stay as they are.\n"
+        "perception then publishes /perception/drift, 1 being the border; the gateway holds where drift_limit says so.",
+    )
+    drift.add_argument("bundle", help="name of a folder in models/, or a path; must be writable")
+    drift.add_argument("--demos", required=True, metavar="DIR", help="demonstrations in the scene of the training")
+    drift.add_argument(
+        "--false-alarm-rate",
+        type=float,
+        default=0.05,
+        metavar="RATE",
+        help="part of nominal episodes that may raise an alarm (default: %(default)s)",
+    )
+    drift.set_defaults(run=_drift, interrupted="interrupted; the bundle is as it was")
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -35,6 +56,7 @@ def _inspect(options: argparse.Namespace) -> int:
         print(bundle.manifest.model_dump_json(indent=1))
         return 0
     facts = {"folder": str(bundle.folder), "task": bundle.manifest.task, **describe_bundle(bundle)}
+    facts["drift"] = _drift_sentence(bundle)
     for heading, text in facts.items():
         print(f"{heading:>10}  {text}")
     for name, digest in bundle.manifest.files.items():
@@ -57,3 +79,24 @@ def _verify(options: argparse.Namespace) -> int:
     print("ok  the policy reproduces its recorded actions")
     print(f"{bundle.manifest.id} works on this machine")
     return 0
+
+
+def _drift(options: argparse.Namespace) -> int:
+    from spark_ros.bundle.drift_fit import add_drift
+    from spark_ros.bundle.load import load_bundle
+    from spark_ros.shares import bundle_directory
+
+    bundle = add_drift(load_bundle(bundle_directory(options.bundle)), options.demos, options.false_alarm_rate)
+    print(f"{bundle.folder} is now {bundle.manifest.id}")
+    print(_drift_sentence(bundle))
+    return 0
+
+
+def _drift_sentence(bundle: Bundle) -> str:
+    drift = bundle.drift()
+    if drift is None:
+        return "none: `spark-ros bundle drift` adds them"
+    return (
+        f"from {drift.fit_episodes} episodes; {drift.alarm_after} observations above 1 in a row happen in at most "
+        f"{drift.false_alarm_rate:.1%} of nominal episodes, by {drift.held_out_episodes} held out"
+    )

@@ -41,5 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     size = sum(path.stat().st_size for path in bundle.folder.iterdir()) / 1e6
     print(f"exported: {bundle.folder}, {bundle.manifest.id}, {size:.1f} MB")
+    if bundle.manifest.drift is None:
+        print("no drift statistics from so few demonstrations: `spark-ros bundle drift` adds them from more")
     print(f"next: spark-ros eval --bundle {bundle.folder}")
     return 0

@@ -63,7 +63,8 @@ class GatewayConfig:
         frozen_frames: So many identical images in a row, while the arm moves, and their camera counts as frozen. A
             sensor's noise makes no two images equal; 5 at 10 Hz are half a second of acting on the past.
         frozen_motion_rad: How far a joint must have moved meanwhile: 0.02 rad is 1 cm at the tool, which a camera sees.
-        drift_limit: Highest score of `/perception/drift` that the policy may go on with; None to ignore it.
+        drift_limit: Highest score of `/perception/drift` that the policy may go on with; None to ignore it. 1 is the
+            border that bundles are calibrated to.
         drift_reports: So many scores in a row above the limit stop the policy; one alone is an outlier.
         min_speed_scaling: Least part of the asked speed at which the arm's controller may run (UR's speed slider):
             slower, it falls behind its setpoint.
