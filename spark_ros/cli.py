@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, without importing anything heavy."""
-    from spark_ros.commands import bundle, data, doctor, evaluate, export, record, train, up, weights
+    from spark_ros.commands import bundle, data, doctor, evaluate, export, record, trace, train, up, weights
 
     result = argparse.ArgumentParser(
         prog=PROGRAM,
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = result.add_subparsers(title="verbs", metavar="<verb>", required=True)
-    for verb in (up, record, train, export, evaluate, bundle, data, weights, doctor):
+    for verb in (up, record, train, export, evaluate, bundle, data, trace, weights, doctor):
         verb.add_to(verbs)
     return result
 

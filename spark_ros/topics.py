@@ -10,7 +10,7 @@ JOINT_STATES = "/joint_states"  # sensor_msgs/JointState, arm and finger joints
 # perception -> policy
 FEATURE_CONTRACT = "/perception/contract"  # std_msgs/String JSON, transient_local
 
-DRIFT = "/perception/drift"  # std_msgs/Float32: how foreign what is seen is to the policy, higher is stranger
+DRIFT = "/perception/drift"  # std_msgs/Float32: how foreign what is seen is to the policy, above 1 it is
 
 # arm -> gateway
 ARM_STATUS = "/arm/status"  # std_msgs/String JSON, transient_local: {"ready": bool, "reason": text}
@@ -29,6 +29,9 @@ TELEOP_JOY = "/teleop/joy"  # sensor_msgs/Joy: axes [opening 0..1], buttons [dea
 # gateway -> everyone who listens (never to the arm: the arm's topics are the RobotSpec's)
 GATEWAY_MODE = "/gateway/mode"  # std_msgs/String, transient_local: a `control.modes.Mode` value
 GATEWAY_SETPOINT = "/gateway/setpoint"  # sensor_msgs/JointState: what was commanded, by joint name, stamped
+STAGES = (
+    "/trace/stages"  # std_msgs/String JSON, see runtime/trace.py: perception, policy and gateway stamp what they do
+)
 GATEWAY_TRACE = "/gateway/trace"  # sensor_msgs/TimeReference: header.stamp = command, time_ref = capture
 
 # gateway services, std_srvs/Trigger

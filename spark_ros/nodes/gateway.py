@@ -38,6 +38,7 @@ from spark_ros.nodes.relative_messages import as_changes
 from spark_ros.nodes.run import run
 from spark_ros.robots.spec import load_robot
 from spark_ros.runtime.latency import LatencyTrace
+from spark_ros.runtime.trace import Stamps
 
 RIVAL_PERIOD_S = 0.5  # asking the graph who publishes takes less than a millisecond, but not nothing
 STOP_S = 2.0  # longest braking: 2.6 rad/s at a tenth of the FR3's acceleration
@@ -66,7 +67,8 @@ class GatewayNode(ManagedNode):
         self._joy: tuple[Joy, float] | None = None
         self._mode: Mode | None = None
         self._ticks = Rate()
-        self._lateness, self._latency = LatencyTrace(), LatencyTrace()
+        self._lateness, self._wait, self._latency = LatencyTrace(), LatencyTrace(), LatencyTrace()
+        self._accepted = (0, 0)  # stamp of the newest chunk, and when the gateway accepted it
         self._last_tick = 0.0
         self._rivals_sought = 0.0
         self._speaks = False  # to the driver, which may wait for a farewell
@@ -87,6 +89,7 @@ class GatewayNode(ManagedNode):
         self._gripper = self.advertise(message_type(self._to_gripper.form), self._to_gripper.topic, NEWEST)
         self._setpoint = self.advertise(JointState, topics.GATEWAY_SETPOINT, STREAM)
         self._trace = self.advertise(TimeReference, topics.GATEWAY_TRACE, STREAM)
+        self._stages = self.advertise(String, topics.STAGES, STREAM)
         self._mode_topic = self.advertise(String, topics.GATEWAY_MODE, LATCHED)
         self.subscribe(JointState, topics.JOINT_STATES, self._on_joints, SENSOR)
         self.subscribe(MultiDOFJointTrajectory, topics.EE_CHUNK, self._on_ee_chunk, NEWEST)
@@ -143,6 +146,7 @@ class GatewayNode(ManagedNode):
             "reason": self._core.reason,
             "tick Hz": self._ticks.hz(),
             **in_ms("tick late", self._lateness),
+            **in_ms("capture to gateway", self._wait),
             **in_ms("capture to command", self._latency),
         }
         return Health(level, f"{mode.value}: {self._core.reason}", values)
@@ -175,6 +179,11 @@ class GatewayNode(ManagedNode):
         if command.source_stamp_ns is not None:
             self._trace.publish(trace_message(command.source_stamp_ns, stamp))
             self._latency.add((stamp - command.source_stamp_ns) * 1e-9)
+            captured, accepted = self._accepted
+            if captured == command.source_stamp_ns:
+                self._wait.add((accepted - captured) * 1e-9)
+                reached = {"gateway": accepted, "command": stamp}
+                self._stages.publish(String(data=Stamps(captured, reached).to_json()))
         return bool(abs(command.velocity).max() > 0.0)
 
     def _fall_silent(self) -> None:
@@ -241,7 +250,10 @@ class GatewayNode(ManagedNode):
 
     def _on_chunk(self, chunk: ActionChunk) -> None:
         if self._gateway.mode is Mode.POLICY:  # elsewhere the policy thinks aloud, which nobody needs to hear of
-            self._check(self._gateway.on_chunk(chunk, time.monotonic()))
+            outcome = self._gateway.on_chunk(chunk, time.monotonic())
+            if outcome.ok:
+                self._accepted = (chunk.stamp_ns, self.get_clock().now().nanoseconds)
+            self._check(outcome)
 
     def _on_joy(self, message: Joy) -> None:
         self._joy = (message, time.monotonic())

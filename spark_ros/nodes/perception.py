@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
-from std_msgs.msg import String
+from std_msgs.msg import Float32, String
 
 from spark_ros import topics
 from spark_ros.bundle.load import load_bundle
-from spark_ros.contracts import SparkError
+from spark_ros.contracts import SparkError, StateFeatures
 from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
 from spark_ros.nodes.feature_contract import FeatureContract
 from spark_ros.nodes.lifecycle import ManagedNode
@@ -24,9 +24,11 @@ from spark_ros.nodes.messages import frame_from_image, image_from_features
 from spark_ros.nodes.newest import Newest
 from spark_ros.nodes.qos import LATCHED, NEWEST_FRAME, STREAM
 from spark_ros.nodes.run import run
+from spark_ros.runtime.drift import DriftMonitor
 from spark_ros.runtime.encoder_runtime import EncoderRuntime
 from spark_ros.runtime.latency import LatencyTrace
 from spark_ros.runtime.session import SessionOptions
+from spark_ros.runtime.trace import Stamps
 from spark_ros.shares import bundle_directory
 
 DEFAULTS = {
@@ -44,10 +46,11 @@ class PerceptionNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("perception", DEFAULTS)
         self._encoder: EncoderRuntime | None = None
+        self._drift: DriftMonitor | None = None
         self._publishers_by_camera: dict[str, Publisher] = {}
-        self._frames: Newest[Image] = Newest()
+        self._frames: Newest[tuple[Image, int]] = Newest()
         self._rates: dict[str, Rate] = {}
-        self._age = LatencyTrace()
+        self._transport, self._age = LatencyTrace(), LatencyTrace()
         self._worker: threading.Thread | None = None
 
     def setup(self) -> None:
@@ -64,6 +67,10 @@ class PerceptionNode(ManagedNode):
             self._publishers_by_camera[camera] = self.advertise(Image, topic, STREAM)
             self.subscribe(Image, topics.camera_image(camera), self._receiver(camera), NEWEST_FRAME)
         contract = FeatureContract.of(bundle.manifest)
+        statistics = bundle.drift()
+        self._drift = None if statistics is None else DriftMonitor(statistics)
+        self._drift_topic = self.advertise(Float32, topics.DRIFT, STREAM)
+        self._stages = self.advertise(String, topics.STAGES, STREAM)
         self.advertise(String, topics.FEATURE_CONTRACT, LATCHED).publish(String(data=contract.to_json()))
         self.get_logger().info(f"bundle {bundle.manifest.id}, cameras {', '.join(bundle.manifest.cameras)}")
 
@@ -82,6 +89,7 @@ class PerceptionNode(ManagedNode):
     def teardown(self) -> None:
         """Release the encoder."""
         self._encoder = None
+        self._drift = None
         self._publishers_by_camera.clear()
 
     def health(self) -> Health:
@@ -89,35 +97,62 @@ class PerceptionNode(ManagedNode):
         values: dict[str, object] = {f"{camera} Hz": rate.hz() for camera, rate in self._rates.items()}
         values["frames dropped"] = self._frames.dropped
         if self._encoder is not None:
+            values |= in_ms("capture to received", self._transport)
+            values |= in_ms("preprocess", self._encoder.preprocess_latency)
             values |= in_ms("encode", self._encoder.latency)
         values |= in_ms("capture to features", self._age)
+        drift = self._drift
+        if drift is not None:
+            values |= {f"{camera} drift": score for camera, score in drift.scores.items()}
         limit = self.params["frame_timeout_s"]
         silent = [camera for camera, rate in self._rates.items() if rate.silent_s() > limit]
         if silent:
             return Health(Level.WARN, f"no frames from camera {', '.join(silent)}", values)
+        if drift is not None and (foreign := [camera for camera, score in drift.scores.items() if not score <= 1.0]):
+            sentence = (
+                f"what camera {', '.join(foreign)} shows is foreign to the policy: check lens, name, light and scene"
+            )
+            return Health(Level.WARN, sentence, values)
         return Health(Level.OK, "encoding" if self.active else "inactive", values)
 
     def _receiver(self, camera: str) -> Callable[[Image], None]:
         def receive(message: Image) -> None:
             self._rates[camera].tick()
             if self.active:
-                self._frames.put(camera, message)
+                self._frames.put(camera, (message, self._now_ns()))
 
         return receive
 
     def _encode_all(self) -> None:
         while (item := self._frames.take()) is not None:
-            camera, message = item
+            camera, (message, received) = item
             try:
                 assert self._encoder is not None
                 frame = frame_from_image(message, camera)
-                features = self._encoder.encode(replace(frame, stamp_ns=frame.stamp_ns - self._camera_delay_ns))
+                frame = self._encoder.preprocess(replace(frame, stamp_ns=frame.stamp_ns - self._camera_delay_ns))
+                preprocessed = self._now_ns()
+                features = self._encoder.encode_preprocessed(frame)
+                encoded = self._now_ns()
                 self._publishers_by_camera[camera].publish(image_from_features(features))
-                self._age.add((self.get_clock().now().nanoseconds - features.stamp_ns) * 1e-9)
+                # The policy waits for none of what follows.
+                self._transport.add((received - features.stamp_ns) * 1e-9)
+                self._age.add((encoded - features.stamp_ns) * 1e-9)
+                reached = {"received": received, "preprocessed": preprocessed, "encoded": encoded}
+                self._stages.publish(String(data=Stamps(features.stamp_ns, reached).to_json()))
+                self._watch_drift(features)
             except SparkError as error:
                 self.complain(str(error))
             except Exception as error:  # the thread must live on; without features the arm holds
                 self.complain(f"a frame of camera {camera} was not encoded ({type(error).__name__}: {error})")
+
+    def _watch_drift(self, features: StateFeatures) -> None:
+        score = None if self._drift is None else self._drift.add(features)
+        if score is not None:
+            self._drift_topic.publish(Float32(data=score))
+
+    def _now_ns(self) -> int:
+        """On the clock of the stamps."""
+        return self.get_clock().now().nanoseconds
 
 
 def main() -> int:

@@ -19,12 +19,13 @@ from spark_ros.nodes.feature_contract import FeatureContract
 from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.messages import features_from_image, joints_from_message
 from spark_ros.nodes.motion_messages import message_from_chunk
-from spark_ros.nodes.qos import JOINT_STREAM, LATCHED, NEWEST, SENSOR
+from spark_ros.nodes.qos import JOINT_STREAM, LATCHED, NEWEST, SENSOR, STREAM
 from spark_ros.nodes.relative_messages import as_sent, chunk_channel
 from spark_ros.nodes.run import run
 from spark_ros.runtime.latency import LatencyTrace
 from spark_ros.runtime.policy_runtime import PolicyRuntime
 from spark_ros.runtime.session import SessionOptions
+from spark_ros.runtime.trace import Stamps
 from spark_ros.shares import bundle_directory
 
 DEFAULTS = {
@@ -47,7 +48,7 @@ class PolicyNode(ManagedNode):
         self._runtime: PolicyRuntime | None = None
         self._refused: SparkError | None = None
         self._chunks = Rate()
-        self._age = LatencyTrace()
+        self._wait, self._age = LatencyTrace(), LatencyTrace()
         self._last_stamp = 0
 
     def setup(self) -> None:
@@ -66,6 +67,7 @@ class PolicyNode(ManagedNode):
         )
         self._refused = SparkError("perception has not announced its features yet: start it with the same bundle")
         self._output = self.advertise(*chunk_channel(manifest.action.kind), NEWEST)
+        self._stages = self.advertise(String, topics.STAGES, STREAM)
         self.subscribe(String, topics.FEATURE_CONTRACT, self._on_contract, LATCHED)
         self.subscribe(JointState, topics.JOINT_STATES, self._on_joints, JOINT_STREAM)
         for camera in manifest.cameras:
@@ -85,6 +87,7 @@ class PolicyNode(ManagedNode):
         """Rate, latencies, and why it does not act."""
         values: dict[str, object] = {"chunks Hz": self._chunks.hz()}
         if self._runtime is not None:
+            values |= in_ms("capture to observed", self._wait)
             values |= in_ms("act", self._runtime.latency)
         values |= in_ms("capture to chunk", self._age)
         if not self.active:
@@ -128,10 +131,14 @@ class PolicyNode(ManagedNode):
         if 0 <= since < (1.0 - _EARLY) * self._period_ns:
             return
         self._last_stamp = newest.stamp_ns
+        observed = self.get_clock().now().nanoseconds
         chunk = self._runtime.act(newest.items, newest.joints)
+        acted = self.get_clock().now().nanoseconds
         self._output.publish(message_from_chunk(as_sent(chunk), self._bundle.robot))
         self._chunks.tick()
-        self._age.add((self.get_clock().now().nanoseconds - chunk.stamp_ns) * 1e-9)
+        self._wait.add((observed - chunk.stamp_ns) * 1e-9)
+        self._age.add((acted - chunk.stamp_ns) * 1e-9)
+        self._stages.publish(String(data=Stamps(chunk.stamp_ns, {"observed": observed, "policy": acted}).to_json()))
 
 
 def main() -> int:

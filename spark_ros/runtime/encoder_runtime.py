@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from spark_ros.bundle.load import Bundle
@@ -19,7 +21,8 @@ class EncoderRuntime:
         options: Where and how it runs.
 
     Attributes:
-        latency: Of `encode`, preprocessing included.
+        latency: Of `encode_preprocessed`.
+        preprocess_latency: Of `preprocess`.
 
     Raises:
         SparkError: The session does not start, or does not reproduce the bundle's recorded tokens,
@@ -31,19 +34,35 @@ class EncoderRuntime:
         self._preprocess = {camera: bundle.preprocess(camera) for camera in bundle.manifest.cameras}
         self._session = open_session(bundle.encoder_file, options or SessionOptions())
         self._self_test()
-        self.latency = LatencyTrace()
+        self.latency, self.preprocess_latency = LatencyTrace(), LatencyTrace()
+
+    def preprocess(self, frame: Frame) -> Frame:
+        """The frame as the encoder sees it, (S, S, 3).
+
+        Raises:
+            SparkError: The camera is not one of the bundle's, or the image is no RGB image.
+        """
+        with self.preprocess_latency.measure():
+            if frame.camera not in self._preprocess:
+                self._bundle.preprocess(frame.camera)  # says what the bundle expects
+            return replace(frame, image=self._preprocess[frame.camera](frame.image))
 
     def encode(self, frame: Frame) -> StateFeatures:
         """The features of one frame, with its stamp.
 
         Raises:
-            SparkError: The camera is not one of the bundle's, the image is no RGB image, or the encoder gave NaN.
+            SparkError: As for `preprocess` and `encode_preprocessed`.
+        """
+        return self.encode_preprocessed(self.preprocess(frame))
+
+    def encode_preprocessed(self, frame: Frame) -> StateFeatures:
+        """The features of what `preprocess` gave.
+
+        Raises:
+            SparkError: The encoder gave values that are not finite.
         """
         with self.latency.measure():
-            if frame.camera not in self._preprocess:
-                self._bundle.preprocess(frame.camera)  # says what the bundle expects
-            image = self._preprocess[frame.camera](frame.image)
-            tokens = self._run(image[None])[0]
+            tokens = self._run(frame.image[None])[0]
             if not np.isfinite(tokens).all():
                 raise SparkError(
                     f"the encoder gave values that are not finite for camera {frame.camera}: verify the bundle "

@@ -12,11 +12,12 @@ import pytest
 from bundle_for_tests import seal, write_bundle, write_encoder
 from graph_for_tests import GraphUnderTest, until
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import String
+from std_msgs.msg import Float32, String
 from synthetic_episode import Script
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from spark_ros import topics
+from spark_ros.bundle.drift_fit import fit_drift, store_drift
 from spark_ros.bundle.load import load_bundle
 from spark_ros.contracts import ActionChunk, ActionKind, Frame
 from spark_ros.data.align import align_stamps
@@ -28,6 +29,7 @@ from spark_ros.nodes.relative_messages import as_changes, as_sent, chunk_channel
 from spark_ros.robots.spec import load_robot
 from spark_ros.runtime.encoder_runtime import EncoderRuntime
 from spark_ros.runtime.policy_runtime import PolicyRuntime
+from spark_ros.runtime.trace import Stamps
 
 pytestmark = pytest.mark.ros
 
@@ -86,6 +88,7 @@ def test_a_recorded_episode_gives_the_same_chunks_live_as_offline(
         graph.start(name, bundle=str(bundle))
         graph.activate(name)
     received = graph.listen(*chunk_channel(kind))
+    stages = graph.listen(String, topics.STAGES)
     assert until(lambda: graph.client.count_subscribers(topics.camera_features("front")) > 0)
     recording.send(graph)
     time.sleep(0.5)
@@ -94,6 +97,8 @@ def test_a_recorded_episode_gives_the_same_chunks_live_as_offline(
     live = {chunk.stamp_ns: as_received(chunk, kind) for chunk in (read(message, SPEC) for message in received)}
     offline = {chunk.stamp_ns: as_received(as_sent(chunk), kind) for chunk in recording.chunks()}
     assert set(live) <= set(offline)
+    of_chunks = [stamps for stamps in map(Stamps.from_json, (s.data for s in stages)) if "policy" in stamps.reached_ns]
+    assert {stamps.capture_ns for stamps in of_chunks} == set(live)
     assert len(live) >= len(offline) - 5, f"{len(live)} of {len(offline)} chunks arrived\n{graph.logs()}"
     for stamp, chunk in live.items():
         np.testing.assert_allclose(chunk.values, offline[stamp].values, atol=1e-9)
@@ -156,6 +161,38 @@ def test_a_policy_refuses_the_features_of_another_encoder(graph: GraphUnderTest,
     Recording(bundle).send(graph)
     assert received == []
     graph.complaint("policy", "start both nodes with the same bundle")
+
+
+def test_a_covered_camera_raises_the_drift_score_and_diagnostics_name_it(graph: GraphUnderTest, bundle: Path) -> None:
+    rng = np.random.default_rng(0)
+    known = load_bundle(bundle)
+    encoder = EncoderRuntime(known)
+
+    def usual(camera: str) -> Frame:
+        return Frame(camera, rng.integers(100, 156, (24, 32, 3), np.uint8), time.time_ns())
+
+    def episode() -> dict[str, np.ndarray]:
+        return {c: np.stack([encoder.encode(usual(c)).tokens for _ in range(8)]) for c in CAMERAS}
+
+    store_drift(known, fit_drift([episode() for _ in range(10)], [episode() for _ in range(10)], 0.1))
+    scores = graph.listen(Float32, topics.DRIFT)
+    graph.start("perception", bundle=str(bundle))
+    graph.activate("perception")
+    images = {camera: graph.advertise(Image, topics.camera_image(camera)) for camera in CAMERAS}
+    for black, is_foreign in ((False, False), (True, True)):
+        scores.clear()
+        begin = time.monotonic()
+        while len(scores) < 5 and time.monotonic() < begin + 20:
+            for camera in CAMERAS:
+                frame = usual(camera)
+                covered = black and camera == "wrist"
+                frame = Frame(camera, np.zeros_like(frame.image), frame.stamp_ns) if covered else frame
+                images[camera].publish(image_from_frame(frame))
+            time.sleep(0.05)
+        last = [message.data for message in scores[-3:]]
+        assert len(last) == 3 and all((score > 1.5) is is_foreign for score in last), f"{last}\n{graph.logs()}"
+    graph.complaint("perception", "what camera wrist shows is foreign to the policy")
+    assert {"wrist drift", "front drift", "preprocess p95 ms"} <= set(graph.health["perception"][2])
 
 
 @pytest.mark.parametrize("name", ["perception", "policy"])
