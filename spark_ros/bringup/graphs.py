@@ -8,13 +8,18 @@ from pathlib import Path
 from spark_ros.bringup.graph import Argument, Graph, GraphNode, ParameterValue, Stage
 from spark_ros.bundle.load import load_bundle
 from spark_ros.contracts import SparkError
-from spark_ros.robots.spec import robot_names
+from spark_ros.robots.spec import load_robot, robot_names
 from spark_ros.shares import bundle_directory, config_file
 
 _YES_NO = ("true", "false")
 _STAGES = {"lifecycle_manager": Stage.MANAGER, "sim_arm": Stage.PLANT}
 
 _ROBOT = Argument("robot", "fr3", "Arm to drive: a file of spark_ros/robots/specs.", robot_names())
+_INTERFACE = Argument(
+    "arm_interface",
+    "usual",
+    "How the driver is commanded: a kind of interface that the arm's description lists; usual for its first.",
+)
 _SIM = Argument(
     "sim",
     "false",
@@ -72,7 +77,7 @@ def _manipulation(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
     driving: dict[str, dict[str, ParameterValue]] = {
         "perception": {"bundle": str(folder)},
         "policy": {"bundle": str(folder)},
-        "gateway": {"robot": settings["robot"]},
+        "gateway": make.driven("gateway"),
     }
     if settings["composed"] == "true":
         nodes.append(make.process("composed", driving))
@@ -91,7 +96,7 @@ def _teleop(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
         raise SparkError("operator:=expert knows the simulated world only: add sim:=true, or choose operator:=human")
     make = _Maker(settings, _listed(settings["cameras"]))
     nodes = make.simulation()
-    nodes += [make.node("gateway", robot=settings["robot"]), make.recorder(settings["operator"])]
+    nodes += [make.node("gateway", **make.driven("gateway")), make.recorder(settings["operator"])]
     if settings["operator"] == "expert":
         perturb = settings["perturb"] == "true"
         nodes.append(make.node("expert", robot=settings["robot"], task=settings["task"], perturb=perturb))
@@ -111,6 +116,7 @@ GRAPHS: dict[str, Graph] = {
             "A bundle moves the arm: perception, policy and gateway, on a real or a simulated arm.",
             (
                 _ROBOT,
+                _INTERFACE,
                 _SIM,
                 Argument("bundle", "fr3_lift", "Trained bundle: the name of a folder in models/, or a path."),
                 _TASK,
@@ -135,6 +141,7 @@ GRAPHS: dict[str, Graph] = {
             "An operator moves the arm and the recorder keeps demonstrations: gateway and recorder.",
             (
                 _ROBOT,
+                _INTERFACE,
                 _SIM,
                 Argument(
                     "operator",
@@ -162,7 +169,7 @@ GRAPHS: dict[str, Graph] = {
         Graph(
             "sim",
             "Only the simulated arm and its cameras, as a real robot's drivers would appear.",
-            (_ROBOT, _TASK, _SEED, _CAMERAS, _PARAMS, _DOMAIN),
+            (_ROBOT, _INTERFACE, _TASK, _SEED, _CAMERAS, _PARAMS, _DOMAIN),
             _sim,
         ),
     )
@@ -187,16 +194,27 @@ class _Maker:
     def simulation(self) -> list[GraphNode]:
         if self._settings["sim"] != "true":
             return []
-        _check_simulated(self._settings["task"], self.cameras)
+        _check_simulated(self._settings, self.cameras)
         return [
             self.node(
                 "sim_arm",
-                robot=self._settings["robot"],
+                **self.driven("sim_arm"),
                 task=self._settings["task"],
                 seed=_seed(self._settings["seed"]),
                 cameras=self.cameras,
             )
         ]
+
+    def driven(self, node: str) -> dict[str, ParameterValue]:
+        """The arm and how it is commanded: the gateway's parameters, and those of the simulated driver."""
+        robot, kind = self._settings["robot"], self._settings["arm_interface"]
+        if kind == "usual":
+            return {"robot": robot}
+        load_robot(robot).vendor.arm_interface(kind)
+        parameters: dict[str, ParameterValue] = {"robot": robot, "arm_interface": kind}
+        if node == "sim_arm" and kind == "joint_trajectory":
+            parameters["interpolate_from_desired_state"] = True  # as `adapters/joint_trajectory.py` asks of a driver
+        return parameters
 
     def recorder(self, operator: str) -> GraphNode:
         return self.node(
@@ -219,12 +237,17 @@ def _listed(cameras: str) -> list[str]:
     return names
 
 
-def _check_simulated(task: str, cameras: Sequence[str]) -> None:
+def _check_simulated(settings: Mapping[str, str], cameras: Sequence[str]) -> None:
     """What would end the simulated arm as soon as it has started is said before anything starts."""
-    from spark_ros.sim.registry import make_task  # here, because they import MuJoCo, which a robot's computer lacks
+    from spark_ros.sim.controllers import make_controller
+    from spark_ros.sim.registry import ARMS, make_task  # here: they import MuJoCo, which a robot's computer lacks
     from spark_ros.sim.scene import SceneParameters
 
-    make_task(task)
+    robot, kind = settings["robot"], settings["arm_interface"]
+    if robot not in ARMS:
+        raise SparkError(f"there is no simulation of robot:={robot}: choose {' or '.join(ARMS)}, or leave sim:= out")
+    make_controller(load_robot(robot), None if kind == "usual" else kind)
+    make_task(settings["task"])
     known = SceneParameters().cameras
     if unknown := [camera for camera in cameras if camera not in known]:
         raise SparkError(

@@ -14,7 +14,7 @@ from spark_ros.commands.common import Verbs, add_verb, natural, positive
 if TYPE_CHECKING:
     from spark_ros.evaluation.results import EpisodeLog, EpisodeResult
 
-DEFAULT_BUNDLE = "fr3_lift"
+DEFAULT_ROBOT = "fr3"
 IMAGE_SIZE = 128  # of the simulated cameras, as in config/sim_arm.yaml
 
 
@@ -35,8 +35,9 @@ def add_to(verbs: Verbs) -> None:
     )
     add = parser.add_argument
     who = parser.add_mutually_exclusive_group()
-    who.add_argument("--bundle", help=f"name of a folder in models/, or a path (default: {DEFAULT_BUNDLE})")
+    who.add_argument("--bundle", help="name of a folder in models/, or a path (default: <robot>_lift)")
     who.add_argument("--run", dest="run_dir", metavar="DIR", help="a training run instead, in torch; in process only")
+    add("--robot", help=f"the arm that it must drive (default: its own; without it {DEFAULT_ROBOT})")
     add("--checkpoint", choices=("best", "last"), default="best", help="of the training run (default: %(default)s)")
     add("--episodes", type=positive, default=20, help="(default: %(default)s)")
     add("--seed", type=natural, default=0, help="of the first scene; the next ones count up (default: %(default)s)")
@@ -131,7 +132,8 @@ def _in_process(options: argparse.Namespace, seeds: Sequence[int]) -> _Plan:
 
         pilot = run_pilot(options.run_dir, options.checkpoint)
     else:
-        pilot = bundle_pilot(bundle_directory(options.bundle or DEFAULT_BUNDLE))
+        pilot = bundle_pilot(bundle_directory(_bundle(options)))
+    _check_robot(options, pilot.id, pilot.robot.name)
     return _Plan(
         pilot.id,
         pilot.description,
@@ -156,8 +158,9 @@ def _through_ros(options: argparse.Namespace, seeds: Sequence[int]) -> _Plan:
         raise SparkError("--run and --delay-ms are for evaluations in process: leave out --through-ros")
     if options.shift != "nominal":
         raise SparkError(f"--shift {options.shift} is for evaluations in process: leave out --through-ros")
-    bundle = load_bundle(bundle_directory(options.bundle or DEFAULT_BUNDLE))
+    bundle = load_bundle(bundle_directory(_bundle(options)))
     manifest = bundle.manifest
+    _check_robot(options, manifest.id, bundle.robot.name)
     arguments = {"composed": "true" if options.composed else "false"}
 
     def run(log: EpisodeLog) -> list[EpisodeResult]:
@@ -175,6 +178,17 @@ def _through_ros(options: argparse.Namespace, seeds: Sequence[int]) -> _Plan:
     )
 
 
+def _bundle(options: argparse.Namespace) -> str:
+    return options.bundle or f"{options.robot or DEFAULT_ROBOT}_lift"
+
+
+def _check_robot(options: argparse.Namespace, pilot: str, robot: str) -> None:
+    from spark_ros.contracts import SparkError
+
+    if options.robot not in (None, robot):
+        raise SparkError(f"{pilot} drives {robot}, not --robot {options.robot}: give a bundle or run of that arm")
+
+
 def _videos(options: argparse.Namespace) -> Path | None:
     from spark_ros.evaluation.report import VIDEO_FOLDER
 
@@ -186,7 +200,7 @@ def _command(options: argparse.Namespace) -> str:
     if options.run_dir is not None:
         words.append(f"--run {options.run_dir} --checkpoint {options.checkpoint}")
     else:
-        words.append(f"--bundle {options.bundle or DEFAULT_BUNDLE}")
+        words.append(f"--bundle {_bundle(options)}")
     words.append(f"--task {options.task} --episodes {options.episodes} --seed {options.seed}")
     words += [] if options.shift == "nominal" else [f"--shift {options.shift}"]
     words += [f"--{flag.replace('_', '-')}" for flag in ("through_ros", "composed", "videos") if getattr(options, flag)]

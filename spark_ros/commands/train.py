@@ -25,6 +25,7 @@ def add_to(verbs: Verbs) -> None:
         "  spark-ros train policy --config my.yaml optimiser.max_minutes=8 seed=3\n"
         "Every option, its default and its consequence: config/train_policy.yaml",
     )
+    policy.add_argument("--robot", help="the demonstrations' arm, short for robot= (default: the configuration's)")
     _add_options(policy, "train_policy.yaml")
     policy.set_defaults(run=_run_policy, interrupted=_STARTS_AGAIN)
     encoder = add_verb(
@@ -63,7 +64,8 @@ def _run_policy(options: argparse.Namespace) -> int:
     from spark_ros.training.config import load_config
     from spark_ros.training.policy_loop import train_policy
 
-    config = load_config(options.config or config_file("train_policy.yaml"), options.overrides)
+    overrides = [*options.overrides, *([] if options.robot is None else [f"robot={options.robot}"])]
+    config = load_config(options.config or config_file("train_policy.yaml"), overrides)
     run = train_policy(config)
     print(f"trained: {run} (curves in {run / 'curves.png'})")
     print(f"next: spark-ros export --run {run} --out <bundle>, or spark-ros eval --run {run}")

@@ -21,6 +21,7 @@ def add_to(verbs: Verbs) -> None:
         "examples:\n"
         "  spark-ros up sim:=true auto_engage:=true     the shipped policy lifts a cube in the simulator\n"
         "  spark-ros up teleop sim:=true                drive the simulated arm yourself\n"
+        "  spark-ros up --robot ur5e teleop sim:=true   the same with another arm\n"
         "  spark-ros up manipulation --show-args        everything that can be chosen",
     )
     parser.add_argument(
@@ -29,6 +30,7 @@ def add_to(verbs: Verbs) -> None:
         metavar="[graph] name:=value",
         help=f"manipulation, teleop or sim (default: {DEFAULT_GRAPH}), then its arguments",
     )
+    parser.add_argument("--robot", help="short for robot:=")
     parser.add_argument("--show-args", action="store_true", help="list the graph's arguments and exit")
     parser.set_defaults(run=_run)
 
@@ -40,6 +42,8 @@ def _run(options: argparse.Namespace) -> int:
     words = list(options.words)
     name = words.pop(0) if words and ":=" not in words[0] else DEFAULT_GRAPH
     description, arguments = graph(name), parse_arguments(words)
+    if options.robot is not None:
+        arguments["robot"] = options.robot
     if options.show_args:
         print(f"{description.name}: {description.description}\n")
         for argument in description.arguments:

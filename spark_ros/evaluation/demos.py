@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from spark_ros import topics
+from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
 from spark_ros.contracts import Command, SparkError, TeleopInput
 from spark_ros.control.modes import Mode
-from spark_ros.data.cdr import message_class, serialize
 from spark_ros.data.cdr_messages import (
     Message,
     encode_camera_info,
@@ -30,6 +28,7 @@ from spark_ros.data.cdr_messages import (
 from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry
 from spark_ros.data.episode_writer import EpisodeWriter
 from spark_ros.evaluation.cell import Cell, Sensed
+from spark_ros.evaluation.driver_messages import encode_outgoing
 from spark_ros.evaluation.progress import progress_bar
 from spark_ros.evaluation.seeds import FIRST_DEMO
 from spark_ros.sim.experts.base import GO_ON_S
@@ -41,8 +40,6 @@ OPERATOR = "expert"
 _TELEOP_HZ = 20.0
 _STATE_HZ = 20.0
 _MOST_FAILURES = 20  # in a row, after which something is wrong with the task rather than with the seeds
-
-_FLOATS = "std_msgs/msg/Float64MultiArray"
 
 
 @dataclass(frozen=True)
@@ -161,7 +158,7 @@ def _drive(cell: Cell, tape: _Tape, perturbed: bool) -> bool:
             cell.gateway.on_teleop(teleop, cell.now)
         command = cell.act()
         if command is not None:
-            tape.command(command, sensed.stamp_ns)
+            tape.command(command, sensed)
         if not cell.gateway.mode.is_active:
             return False  # the gateway's reason is its own; a demonstration that it had to end is none
         if done_s is None and world.success():
@@ -178,6 +175,7 @@ class _Tape:
         self._writer = writer
         self._world = cell.world
         self._intrinsics = {name: cell.world.camera_intrinsics(name) for name in cell.world.camera_names}
+        self._drivers = (make_arm_adapter(cell.world.spec), make_gripper_adapter(cell.world.spec))
 
     def sensed(self, sensed: Sensed) -> None:
         """Joint states, images and their calibration."""
@@ -188,13 +186,13 @@ class _Tape:
             self._write(topics.camera_image(frame.camera), encode_frame(frame), frame.stamp_ns)
             self._write(topics.camera_info(frame.camera), info, frame.stamp_ns)
 
-    def command(self, command: Command, stamp_ns: int) -> None:
-        """What the gateway commands, and what the arm's driver gets of it."""
-        spec = self._world.spec
+    def command(self, command: Command, sensed: Sensed) -> None:
+        """What the gateway commands, and what the drivers of arm and gripper get of it."""
+        spec, stamp_ns = self._world.spec, sensed.stamp_ns
         self._write(topics.GATEWAY_SETPOINT, encode_setpoint(command, spec.gripper, stamp_ns), stamp_ns)
-        self._write(spec.vendor.arm_command_topic, _encode_floats(command.position), stamp_ns)
-        finger = spec.gripper.joint_positions(command.gripper_width)[:1]
-        self._write(spec.vendor.gripper_command_topic, _encode_floats(finger), stamp_ns)
+        measured = sensed.joints.select(spec.joint_names).position
+        for driver in self._drivers:
+            self._write(driver.topic, encode_outgoing(driver.convert(command, measured, stamp_ns)), stamp_ns)
 
     def teleop(self, teleop: TeleopInput) -> None:
         """The operator's input."""
@@ -225,11 +223,6 @@ def describe(world: World, episode: int = 0) -> dict[str, object]:
         "success": world.success(),
         **world.task_state(),
     }
-
-
-def _encode_floats(values: np.ndarray) -> Message:
-    layout = message_class("std_msgs/msg/MultiArrayLayout")(dim=[], data_offset=0)
-    return _FLOATS, serialize(_FLOATS, message_class(_FLOATS)(layout=layout, data=np.asarray(values, np.float64)))
 
 
 def _seeds(demos: DemoFolder, first: int) -> Iterator[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
@@ -55,11 +55,13 @@ class EpisodeQueue:
 
     Attributes:
         writer: The episode's file; not to be touched before `finish`.
+        counts: Messages taken so far, by topic; some may still wait for the disk.
         dropped: Messages lost because disk or packers did not keep up, by topic.
     """
 
     def __init__(self, writer: EpisodeWriter, capacity_bytes: int, packer: ImagePacker | None = None) -> None:
         self.writer = writer
+        self.counts: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self._capacity, self._packer = capacity_bytes, packer
         self._queue: SimpleQueue[Entry | None] = SimpleQueue()
@@ -79,13 +81,9 @@ class EpisodeQueue:
                 self.dropped[topic] += 1
                 return
             self._waiting_bytes += len(cdr)
+            self.counts[topic] += 1
         packed = self._packer.submit(cdr) if self._packer is not None and message_type == IMAGE else None
         self._queue.put((topic, message_type, cdr, received_ns, packed))
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Messages written so far, by topic; packed images under the topic they are stored on."""
-        return self.writer.counts
 
     @property
     def waiting_mb(self) -> float:

@@ -28,6 +28,7 @@ from spark_ros.data.cdr_messages import (
     encode_setpoint,
     encode_twist,
 )
+from spark_ros.evaluation.driver_messages import encode_outgoing
 from spark_ros.nodes import messages, motion_messages
 from spark_ros.nodes.outgoing import message_from, message_type
 from spark_ros.robots.spec import load_robot
@@ -188,3 +189,18 @@ def test_what_adapters_describe_arrives_at_the_driver_as_it_was_meant() -> None:
     orientation = target.pose.orientation
     assert target.pose.position.z == 0.3 and (orientation.y, orientation.w) == (0.6, 0.8)
     assert isinstance(floats, message_type(Floats)) and isinstance(target, message_type(StampedPose))
+
+
+@pytest.mark.parametrize(
+    "outgoing",
+    [
+        Floats((0.5, -1.0)),
+        Trajectory(SPEC.joint_names, (TrajectoryPoint(np.arange(7.0), np.ones(7), 1.25),)),
+        StampedTwist("base", STAMP, np.arange(6.0)),
+        StampedPose("base_link", STAMP, Pose(np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.6, 0.0, 0.8]))),
+    ],
+    ids=lambda outgoing: type(outgoing).__name__,
+)
+def test_what_is_recorded_in_process_is_what_the_driver_would_have_got(outgoing) -> None:
+    _, cdr = encode_outgoing(outgoing)
+    assert deserialize_message(cdr, message_type(type(outgoing))) == message_from(outgoing)

@@ -15,6 +15,7 @@ import pytest
 from graph_for_tests import GraphUnderTest, NodeUnderTest, until
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import Image, JointState
+from trajectory_msgs.msg import JointTrajectory
 
 from spark_ros import topics
 from spark_ros.contracts import Frame
@@ -106,6 +107,26 @@ def test_a_kept_episode_holds_what_was_sent_and_opens_in_rosbags(graph: GraphUnd
         assert kinds[topics.camera_image("front")] == "sensor_msgs/msg/Image"
         for connection, _, raw in reader.messages():
             reader.deserialize(raw, connection.msgtype)
+
+
+def test_commands_are_recorded_on_whichever_interface_they_are_given(graph: GraphUnderTest, tmp_path: Path) -> None:
+    start_recorder(graph, tmp_path / "demos")
+    Robot(graph)
+    graph.activate("recorder")
+    topic = "/joint_trajectory_controller/joint_trajectory"
+    trajectories = graph.advertise(JointTrajectory, topic)
+    start_episode(graph)
+    graph.client.create_timer(0.02, lambda: trajectories.publish(JointTrajectory(joint_names=list(SPEC.joint_names))))
+    for heard in (topic, topics.GATEWAY_SETPOINT):
+        assert until(lambda heard=heard: float(graph.health["recorder"][2].get(f"{heard} Hz", 0)) > 0), graph.logs()
+    answer = graph.trigger(topics.RECORDER_KEEP)
+    assert answer.success, answer.message
+    folder = DemoFolder(tmp_path / "demos")
+    with AnyReader([folder.file(folder.episodes()[0])]) as reader:
+        kinds = {connection.topic: connection.msgtype for connection in reader.connections}
+        assert kinds[topic] == "trajectory_msgs/msg/JointTrajectory"
+        commands = [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages() if c.topic == topic]
+    assert commands and tuple(commands[0].joint_names) == SPEC.joint_names
 
 
 def test_an_episode_does_not_start_while_a_stream_is_missing(graph: GraphUnderTest, tmp_path: Path) -> None:

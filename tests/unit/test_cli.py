@@ -104,6 +104,7 @@ def test_a_bug_is_not_hidden(monkeypatch):
         (["eval", "--run", "no_such"], "no_such holds no training run"),
         (["eval", "--run", "x", "--through-ros"], "leave out --through-ros"),
         (["eval", "--composed"], "add --through-ros"),
+        (["eval", "--robot", "ur3e"], "no bundle 'ur3e_lift'"),
         (["eval", "--delay-ms", "-5"], "--delay-ms -5.0 is not possible"),
         (["bundle", "verify", "no_such"], "no bundle 'no_such'"),
         (["bundle", "inspect", "no_such"], "no bundle 'no_such'"),
@@ -119,6 +120,7 @@ def test_a_bug_is_not_hidden(monkeypatch):
         (["up", "party"], "no graph 'party'"),
         (["up", "sm:=true"], "did you mean sim?"),
         (["up", "manipulation", "fast"], "write name:=value"),
+        (["up", "--robot", "spot", "teleop"], "robot:=spot is none of"),
     ],
 )
 def test_bad_input_is_one_clear_sentence_and_leaves_nothing_behind(words, sentence, capsys, tmp_path, monkeypatch):
@@ -179,6 +181,11 @@ def test_a_bundle_can_be_looked_into_and_tested(bundle_for_cli, capsys):
     assert json.loads(capsys.readouterr().out)["task"] == "lift the cube"
     assert cli.main(["bundle", "verify", str(bundle_for_cli)]) == 0
     assert "works on this machine" in capsys.readouterr().out
+
+
+def test_a_bundle_of_another_arm_than_the_one_asked_for_is_refused(bundle_for_cli, capsys):
+    assert cli.main(["eval", "--bundle", str(bundle_for_cli), "--robot", "ur5e"]) == 2
+    assert "drives fr3, not --robot ur5e" in capsys.readouterr().err
 
 
 def test_a_tampered_bundle_is_refused(bundle_for_cli, capsys):

@@ -71,6 +71,26 @@ def test_what_the_simulator_lacks_is_said_before_anything_starts() -> None:
             nodes(name, task="pour", **({} if name == "sim" else {"sim": "true"}))
 
 
+def test_gateway_and_simulated_driver_speak_through_the_same_interface() -> None:
+    started = nodes("teleop", robot="ur5e", sim="true", arm_interface="joint_trajectory")
+    gateway, driver = started["gateway"].parameters["gateway"], started["sim_arm"].parameters["sim_arm"]
+    assert gateway == {"robot": "ur5e", "arm_interface": "joint_trajectory"}
+    assert driver["arm_interface"] == "joint_trajectory"
+    assert driver["interpolate_from_desired_state"], "else the stream of trajectories shakes the arm"
+    usual = nodes("teleop", robot="ur5e", sim="true")
+    assert "arm_interface" not in usual["gateway"].parameters["gateway"], "config/gateway.yaml may name one"
+
+
+def test_an_arm_or_interface_that_is_not_there_or_not_simulated_is_said_before_anything_starts() -> None:
+    assert "sim_arm" not in nodes("teleop", robot="ur3e")
+    with pytest.raises(SparkError, match="no simulation of robot:=ur3e: choose fr3 or ur5e"):
+        nodes("teleop", robot="ur3e", sim="true")
+    with pytest.raises(SparkError, match="lists no arm interface 'twist'"):
+        nodes("teleop", robot="fr3", arm_interface="twist")
+    with pytest.raises(SparkError, match="'moveit_servo' is not simulated"):
+        nodes("sim", robot="ur5e", arm_interface="moveit_servo")
+
+
 def test_recordings_carry_the_task_in_words() -> None:
     def words(**given: str) -> object:
         return nodes("teleop", **given)["recorder"].parameters["recorder"]["task"]
