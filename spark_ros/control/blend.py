@@ -22,8 +22,16 @@ from spark_ros.robots.pose import slerp
 def soft_mask(horizon: int, delay: int, execution: int) -> FloatArray:
     """(H,) weights of the chunk under way, eq. 5 of arXiv:2506.07339.
 
+    ::
+
+        W_i = 1                          i < d
+              c_i (e^c_i - 1) / (e - 1)  d <= i < H - s,  c_i = (H - s - i) / (H - s - d + 1)
+              0                          H - s <= i
+
     1 for the `delay` steps that pass before the new chunk is there, 0 for the last `execution` steps, which the chunk
-    under way does not reach; in between ``c (e^c - 1) / (e - 1)`` with c falling evenly from step to step.
+    under way does not reach. Where the two overlap (d > H - s) the latter wins, as in the authors' own program
+    (Physical-Intelligence/real-time-chunking-kinetix, `get_prefix_weights` with schedule "exp"), against which this
+    was checked.
 
     Args:
         horizon: H, steps in a chunk.
@@ -32,9 +40,10 @@ def soft_mask(horizon: int, delay: int, execution: int) -> FloatArray:
     """
     step = np.arange(horizon)
     soft_end = horizon - execution
-    c = np.clip((soft_end - step) / max(soft_end - delay + 1, 1), 0.0, 1.0)
+    frozen = min(delay, soft_end)
+    c = np.clip((soft_end - step) / (soft_end - frozen + 1), 0.0, 1.0)
     weights = c * np.expm1(c) / (math.e - 1.0)
-    return np.where(step < delay, 1.0, np.where(step < soft_end, weights, 0.0))
+    return np.where(step < frozen, 1.0, np.where(step < soft_end, weights, 0.0))
 
 
 def blended(chunk: ActionChunk, under_way: ActionChunk, weights: FloatArray) -> ActionChunk:

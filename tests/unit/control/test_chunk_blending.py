@@ -43,7 +43,15 @@ def test_the_mask_is_that_of_the_paper(horizon, delay, execution):
 def test_where_no_soft_part_is_left_the_mask_is_a_step(horizon, delay, execution):
     mask = soft_mask(horizon, delay, execution)
     assert mask.shape == (horizon,) and np.all(np.isfinite(mask)) and np.all((mask >= 0) & (mask <= 1))
-    np.testing.assert_array_equal(mask[:delay], 1.0)
+    reached = max(horizon - execution, 0)
+    np.testing.assert_array_equal(mask[: min(delay, reached)], 1.0)
+    np.testing.assert_array_equal(mask[reached:], 0.0)
+
+
+def test_the_mask_is_that_of_the_authors_program():
+    """get_prefix_weights(start=2, end=6, total=10) before "exp" is 1 1 4/5 3/5 2/5 1/5 0 0 0 0, says its docstring."""
+    c = np.array([1, 1, 4 / 5, 3 / 5, 2 / 5, 1 / 5, 0, 0, 0, 0])
+    np.testing.assert_allclose(soft_mask(10, 2, 4), c * np.expm1(c) / (math.e - 1))
 
 
 def test_what_passes_while_the_chunk_is_computed_is_kept_and_the_far_end_is_new():
