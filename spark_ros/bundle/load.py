@@ -1,4 +1,4 @@
-"""Opening a bundle: every file is there, is the one that was exported, lies in the bundle's folder and may be opened.
+"""Opening a bundle: a folder or an archive, its files checked, for a robot that is known here.
 
 This module and everything it imports works without torch.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from spark_ros.bundle.contents import check_contents
+from spark_ros.bundle.archive import unpacked
 from spark_ros.bundle.drift import DriftStatistics, read_drift
+from spark_ros.bundle.files import verify_files
 from spark_ros.bundle.golden import Golden, read_golden
-from spark_ros.bundle.manifest import MANIFEST_FILE, Manifest, parse_manifest
-from spark_ros.bundle.strict_yaml import MAX_CHARACTERS
+from spark_ros.bundle.manifest import Manifest
 from spark_ros.contracts import ActionSpace, ObservationSpace, SparkError
-from spark_ros.data.dataset_folder import file_sha256
 from spark_ros.data.preprocess import ImagePreprocess
 from spark_ros.robots.spec import RobotSpec, load_robot
 
@@ -84,17 +83,16 @@ class Bundle:
 
 
 def load_bundle(path: str | Path) -> Bundle:
-    """Open the bundle in a folder.
+    """Open the bundle in a folder or an archive.
 
     Args:
-        path: The folder that holds `bundle.yaml`.
+        path: The folder that holds `bundle.yaml`, or what `archive.pack` made of it.
 
     Raises:
         SparkError: There is no bundle, it is of a later version, a file is missing, changed or elsewhere, or the
             robot it was made for is not the one known here.
     """
-    folder = Path(path)
-    manifest = verify_files(folder)
+    folder, manifest = open_files(path)
     robot = load_robot(folder / manifest.robot if manifest.robot.endswith(".yaml") else manifest.robot)
     if robot.joint_names != manifest.joint_names:
         raise SparkError(
@@ -104,61 +102,11 @@ def load_bundle(path: str | Path) -> Bundle:
     return Bundle(folder, manifest, robot)
 
 
-def verify_files(folder: Path) -> Manifest:
-    """The manifest of a folder whose files are those that were exported, whatever robot they are for.
+def open_files(path: str | Path) -> tuple[Path, Manifest]:
+    """The folder and manifest of a folder or an archive, whatever robot the bundle is for.
 
     Raises:
         SparkError: As for `load_bundle`.
     """
-    manifest_file = folder / MANIFEST_FILE
-    if not manifest_file.is_file():
-        raise SparkError(f"no bundle at {folder}: {_neighbours(folder)}")
-    manifest = parse_manifest(read_manifest_text(manifest_file), str(manifest_file))
-    for name, expected in manifest.files.items():
-        _check_file(manifest_file, name, expected)
-    check_contents(folder, manifest)
-    return manifest
-
-
-def read_manifest_text(file: Path) -> str:
-    """The text of a manifest, or of something that claims to be one.
-
-    Raises:
-        SparkError: It cannot be read, or is no text of a manifest's length.
-    """
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_CHARACTERS + 1)
-        if len(content) > MAX_CHARACTERS:
-            raise SparkError(f"{file} has more than {MAX_CHARACTERS} bytes, which no manifest has: export again")
-        return content.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SparkError(f"{file} cannot be read ({error}): restore it or export again") from error
-
-
-def _check_file(manifest_file: Path, name: str, expected: str) -> None:
-    path = manifest_file.parent / name
-    # A workspace built with symlinks links the manifest and its files alike; anything else is a way out of the bundle.
-    if path.resolve().parent != manifest_file.resolve().parent:
-        raise SparkError(
-            f"{path} is a link to {path.resolve()}, outside the bundle: copy the bundle with its files, without links"
-        )
-    if not path.is_file():
-        raise SparkError(f"{path} is missing from the bundle: copy it again or export again")
-    try:
-        found = file_sha256(path)
-    except OSError as error:
-        raise SparkError(f"{path} cannot be read ({error.strerror}): check its permissions or copy it again") from error
-    if found != expected:
-        raise SparkError(
-            f"{path} is not the file that was exported (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
-            "copy the bundle again or export again"
-        )
-
-
-def _neighbours(folder: Path) -> str:
-    """What the user may have meant: the folder itself may hold bundles, or its parent."""
-    for place in (folder, folder.parent):
-        if names := sorted(entry.parent.name for entry in place.glob(f"*/{MANIFEST_FILE}")):
-            return f"{place} holds {', '.join(names)}; choose one of these"
-    return f"there is none beside it either; give the folder that holds {MANIFEST_FILE}"
+    path = Path(path)
+    return unpacked(path) if path.is_file() else (path, verify_files(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from spark_ros.commands import bundle_files
 from spark_ros.commands.common import Verbs, add_verb
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def add_to(verbs: Verbs) -> None:
         help="part of nominal episodes that may raise an alarm (default: %(default)s)",
     )
     drift.set_defaults(run=_drift, interrupted="interrupted; the bundle is as it was")
+    bundle_files.add_to(what)
 
 
 def _inspect(options: argparse.Namespace) -> int:
