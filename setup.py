@@ -21,6 +21,7 @@ NODES = (
     "lifecycle_manager",
     "record_demos",
     "teleop_keyboard",
+    "teleop",
 )
 MODULES = {"record_demos": f"{PACKAGE}.bringup.record_demos"}  # a program that can start a whole graph
 
@@ -114,7 +115,9 @@ setup(
         ],
         "hub": ["huggingface_hub>=1.0"],  # bundles pushed to and pulled from a hub; nothing else needs it
         "realsense": ["pyrealsense2>=2.55"],
+        "teleop": ["evdev-binary>=1.9"],  # gamepads; as wheels, because robots have no compiler (provides `evdev`)
         "dev": [
+            "evdev-binary>=1.9",
             "pytest>=8,<9",  # pytest 9 breaks beside launch_testing's plugins, which robots have
             "hypothesis>=6.100,<7",  # properties of the bundle's manifest
             "huggingface_hub>=1.0",  # a hub on this machine is pushed to and pulled from in tests

@@ -207,6 +207,7 @@ class TeleopInput:
         imitate: False where the operator leaves the task on purpose (exploring, a deliberate
             disturbance); such steps are recorded but never used as policy targets.
         stamp_ns: Time of the input in nanoseconds.
+        joints: (J,) rad, wanted joints of the arm in the robot's order, instead of the twist; else None.
     """
 
     twist: FloatArray
@@ -214,6 +215,7 @@ class TeleopInput:
     deadman: bool
     imitate: bool
     stamp_ns: int
+    joints: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--episodes", type=int, default=20, help="episodes of the task the folder is to hold (default: %(default)s)")
     add("--folder", help="the recorder's folder; with --bringup where to put one (default: demos)")
-    add("--operator", choices=("human", "expert"), default="human", help="who drives the arm (default: %(default)s)")
+    add(
+        "--operator",
+        choices=("human", "expert", "policy"),
+        default="human",
+        help="who drives the arm at first; policy: a person takes over and hands back (default: %(default)s)",
+    )
     add("--instruction", help="the task in words, stored with each episode (default: what the graph says)")
     add("--sim", action="store_true", help="a human drives the simulated arm: reset it to a new scene per episode")
     add(

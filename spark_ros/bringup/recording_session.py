@@ -32,6 +32,11 @@ def record(options: argparse.Namespace) -> int:
         SparkError: A node, a topic or an operator is missing, or something refuses.
     """
     scripted = options.operator == "expert"
+    if options.operator == "policy" and options.bringup:
+        raise SparkError(
+            "--operator policy joins a graph with a policy: leave --bringup out and start one "
+            "(spark-ros up manipulation record:=true sim:=true), and a device to correct it with"
+        )
     with ExitStack() as stack:
         keys = None if scripted else stack.enter_context(single_keys(NAME))
         domain_id = None
@@ -50,6 +55,7 @@ def record(options: argparse.Namespace) -> int:
             operator=options.operator,
             first_seed=options.seed if simulated else None,
             timeout_s=options.timeout,
+            engage=topics.GATEWAY_ENGAGE_POLICY if options.operator == "policy" else topics.GATEWAY_ENGAGE_TELEOP,
         )
         if not plan.instruction.strip():
             raise SparkError("nobody has said in words what is being shown: add --instruction 'pick up the red cube'")

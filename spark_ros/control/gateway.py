@@ -19,16 +19,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from spark_ros.contracts import ActionChunk, Command, FloatArray, JointState, SparkError, TeleopInput
+from spark_ros.contracts import ActionChunk, ActionKind, Command, FloatArray, JointState, SparkError, TeleopInput
 from spark_ros.control.anchor import anchored
 from spark_ros.control.chunk_check import Untimely, check_content, check_distance, check_timing
 from spark_ros.control.config import GatewayConfig
-from spark_ros.control.executor import ChunkExecutor
+from spark_ros.control.executor import ChunkExecutor, Target
 from spark_ros.control.measured import MeasuredArm, NotFinite, SetpointHistory
 from spark_ros.control.modes import Mode, Outcome
 from spark_ros.control.motion import Motion
 from spark_ros.control.perceived import Drift, FrozenImages
-from spark_ros.control.teleop import TeleopTarget, check_teleop
+from spark_ros.control.teleop import TeleopTarget, check_teleop, joint_target
 from spark_ros.control.vendor import VendorState
 from spark_ros.control.watchdog import Watchdog
 from spark_ros.robots.spec import RobotSpec
@@ -264,11 +264,18 @@ class Gateway:
         return joints, width
 
     def _follow_operator(self, elapsed: float) -> None:
-        """Follows the operator's twist while the deadman is held, and rests where it is let go."""
+        """Follows the operator's twist or joints while the deadman is held, and rests where it is let go."""
         teleop = self._teleop
         if teleop is None or not teleop.deadman:
             self._motion.stop(elapsed)
             self._motion.forget_target()
+            self._teleop_target.clear()
+            return
+        if teleop.joints is not None:
+            present = self._motion.setpoint.position
+            joints = joint_target(teleop.joints, present, self._config.teleop_leash_rad)
+            target = Target(ActionKind.JOINT_POSITION, joints, np.zeros(len(present)), teleop.gripper_width)
+            self._motion.follow(target, elapsed)
             self._teleop_target.clear()
             return
         pose, twist = self._teleop_target.step(teleop.twist, self._motion.tool, elapsed)

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from spark_ros import topics
 from spark_ros.contracts import FloatArray, Frame, JointState, SparkError
 from spark_ros.data.cdr import deserialize, header_stamp_ns, stamp_ns
-from spark_ros.data.cdr_messages import IMAGE, JOINT_STATE, JOY, decode_frame, decode_joints
+from spark_ros.data.cdr_messages import IMAGE, JOINT_STATE, JOY, STRING, decode_frame, decode_joints
 from spark_ros.data.episode_writer import EPISODE_RECORD, OUTCOME_RECORD
 from spark_ros.data.image_storage import COMPRESSED_IMAGE, unpack_frame
-from spark_ros.data.mcap_scan import Location, McapScan, load_message
+from spark_ros.data.mcap_scan import Location, McapScan, StoredMessage, load_message
+
+POLICY, TELEOP = "policy", "teleop"  # of `control.modes.Mode`, which this room does not import
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,31 @@ class TeleopSeries:
         return times.reshape(-1, 2)
 
 
+@dataclass(frozen=True)
+class ModeSeries:
+    """Who moved the arm over time, as the gateway announced it.
+
+    Attributes:
+        stamps_ns: (N,) int64 nanoseconds; when each announcement was received, since it carries no stamp of its own.
+        modes: What was announced, a `control.modes.Mode` value each.
+    """
+
+    stamps_ns: NDArray[np.int64]
+    modes: tuple[str, ...]
+
+    def driven_by(self, mode: str, stamps_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(T,) whether the gateway was in this mode at each time; False before its first announcement."""
+        if not self.modes:
+            return np.zeros(len(stamps_ns), bool)
+        latest = np.searchsorted(self.stamps_ns, stamps_ns, side="right") - 1
+        return (latest >= 0) & (np.array(self.modes)[np.maximum(latest, 0)] == mode)
+
+    def interventions(self, stamps_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(T,) whether at each time a person corrected a policy: drove the arm after a policy had in this recording."""
+        begun = self.stamps_ns[self.modes.index(POLICY)] if POLICY in self.modes else np.iinfo(np.int64).max
+        return self.driven_by(TELEOP, stamps_ns) & (stamps_ns >= begun)
+
+
 class CameraFrames(Sequence[Frame]):
     """The frames of one camera, decoded one at a time when they are asked for.
 
@@ -152,6 +179,7 @@ class Episode:
         joints: Measured joints, arm and fingers.
         setpoints: What the gateway commanded, arm and fingers.
         teleop: The operator's buttons; None if nobody operated (a policy drove the arm).
+        modes: Who moved the arm when; `ModeSeries.interventions` labels a person's corrections of a policy.
     """
 
     path: Path
@@ -160,6 +188,7 @@ class Episode:
     joints: JointSeries
     setpoints: JointSeries
     teleop: TeleopSeries | None
+    modes: ModeSeries = ModeSeries(np.zeros(0, np.int64), ())
 
 
 def read_episode(path: str | Path) -> Episode:
@@ -175,7 +204,7 @@ def read_episode(path: str | Path) -> Episode:
     collected = _Collected()
     try:
         for message in scan:
-            collected.add(message.topic, message.msg_type, message.cdr, message.location)
+            collected.add(message)
     except SparkError as error:
         raise error if str(path) in str(error) else SparkError(f"{path}: {error}") from error
     _check_whole(path, scan)
@@ -186,6 +215,7 @@ def read_episode(path: str | Path) -> Episode:
         _series(path, topics.JOINT_STATES, collected.joints[topics.JOINT_STATES]),
         _series(path, topics.GATEWAY_SETPOINT, collected.joints[topics.GATEWAY_SETPOINT]),
         collected.teleop(),
+        ModeSeries(np.array([stamp for stamp, _ in collected.modes], np.int64), tuple(m for _, m in collected.modes)),
     )
 
 
@@ -200,7 +230,7 @@ def read_cameras(path: str | Path) -> dict[str, CameraFrames]:
     collected = _Collected()
     for message in scan:
         if topics.camera_of(message.topic) is not None:
-            collected.add(message.topic, message.msg_type, message.cdr, message.location)
+            collected.add(message)
     _check_whole(path, scan)
     return collected.cameras(path)
 
@@ -212,8 +242,10 @@ class _Collected:
     frames: dict[tuple[str, bool], tuple[list[int], list[Location]]] = field(default_factory=dict)  # camera, packed
     joints: defaultdict[str, list[JointState]] = field(default_factory=lambda: defaultdict(list))
     joy: list[tuple[int, bool, bool]] = field(default_factory=list)
+    modes: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, topic: str, msg_type: str, cdr: memoryview, location: Location) -> None:
+    def add(self, message: StoredMessage) -> None:
+        topic, msg_type, cdr, location = message.topic, message.msg_type, message.cdr, message.location
         camera = topics.camera_of(topic)
         if camera is not None and msg_type in (IMAGE, COMPRESSED_IMAGE):
             stamps, locations = self.frames.setdefault((camera, msg_type == COMPRESSED_IMAGE), ([], []))
@@ -222,13 +254,15 @@ class _Collected:
         elif topic in (topics.JOINT_STATES, topics.GATEWAY_SETPOINT) and msg_type == JOINT_STATE:
             self.joints[topic].append(decode_joints(cdr))
         elif topic == topics.TELEOP_JOY and msg_type == JOY:
-            message = deserialize(cdr, JOY)
-            if len(message.buttons) < 2:
+            joy = deserialize(cdr, JOY)
+            if len(joy.buttons) < 2:
                 raise SparkError(
-                    f"{topic} carries {len(message.buttons)} buttons, expected deadman and not-for-imitation: "
+                    f"{topic} carries {len(joy.buttons)} buttons, expected deadman and not-for-imitation: "
                     "check the teleoperator"
                 )
-            self.joy.append((stamp_ns(message.header), bool(message.buttons[0]), not message.buttons[1]))
+            self.joy.append((stamp_ns(joy.header), bool(joy.buttons[0]), not joy.buttons[1]))
+        elif topic == topics.GATEWAY_MODE and msg_type == STRING:
+            self.modes.append((message.log_time_ns, deserialize(cdr, STRING).data))
 
     def cameras(self, path: Path) -> dict[str, CameraFrames]:
         """By name; of a camera that was stored both ways, the images as they travelled."""

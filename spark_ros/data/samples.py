@@ -35,6 +35,7 @@ class EpisodeSamples:
         proprioception: (T, P) float32, see `codec.Proprioception`.
         action: (T, H, A) float32, see `codec.ActionCodec`.
         valid: (T, H) bool, which steps may be imitated; once False it stays False within a chunk.
+        intervention: (T,) bool, where a person corrected a policy (see `episode_reader.ModeSeries`).
     """
 
     entry: EpisodeEntry
@@ -44,6 +45,7 @@ class EpisodeSamples:
     proprioception: NDArray[np.float32]
     action: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    intervention: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.stamps_ns)
@@ -142,14 +144,16 @@ def _episode_samples(
             "while the arm was commanded; check the cameras' clocks and rates, or remove the episode"
         )
     action, valid = _labels(episode, sets, proprioception, codec)
+    stamps_ns = np.array([aligned.stamp_ns for aligned in sets], np.int64)
     return EpisodeSamples(
         entry,
-        np.array([aligned.stamp_ns for aligned in sets], np.int64),
+        stamps_ns,
         episode.cameras,
         {camera: np.array([aligned.items[camera] for aligned in sets], np.int64) for camera in cameras},
         np.stack([proprioception.encode(aligned.joints) for aligned in sets]),
         action,
         valid,
+        episode.modes.interventions(stamps_ns),
     )
 
 

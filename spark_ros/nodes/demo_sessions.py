@@ -34,6 +34,7 @@ class Plan:
         first_seed: Seed of the first simulated scene; the next ones follow. None without a simulator.
         timeout_s: A simulated episode that takes longer has failed.
         failures: So many failed episodes in a row end the session.
+        engage: The gateway's service that each episode begins with: teleoperation, or a policy to be corrected.
     """
 
     folder: DemoFolder
@@ -43,6 +44,7 @@ class Plan:
     first_seed: int | None
     timeout_s: float
     failures: int = 5
+    engage: str = topics.GATEWAY_ENGAGE_TELEOP
 
     def recorded(self) -> list[EpisodeEntry]:
         """The finished episodes of this task that show it done; failures worth keeping come on top."""
@@ -71,7 +73,7 @@ class Episode:
     """
 
     def __init__(self, client: DemoClient, plan: Plan, seed: int | None) -> None:
-        self._client = client
+        self._client, self._plan = client, plan
         self._recording = False
         client.disengage()  # first: a command of the last episode would pull the arm of the new one away
         if seed is not None:
@@ -87,7 +89,7 @@ class Episode:
             except SparkError:
                 self._recording = False  # it refused; if it records, then for somebody else
                 raise
-            self._client.insist(topics.GATEWAY_ENGAGE_TELEOP)
+            self._client.insist(self._plan.engage)
         except BaseException as error:
             self.__exit__(type(error))
             raise

@@ -18,7 +18,7 @@ from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
 from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
-from spark_ros.contracts import ActionChunk, SparkError
+from spark_ros.contracts import ActionChunk, SparkError, TeleopInput
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode, Outcome
 from spark_ros.nodes import gateway_watches
@@ -29,6 +29,7 @@ from spark_ros.nodes.motion_messages import (
     chunk_from_ee_message,
     chunk_from_joint_message,
     setpoint_message,
+    teleop_from_joints,
     teleop_from_messages,
     trace_message,
 )
@@ -98,6 +99,7 @@ class GatewayNode(ManagedNode):
         self.subscribe(JointTrajectory, topics.JOINT_DELTA_CHUNK, self._on_joint_delta_chunk, NEWEST)
         self.subscribe(Joy, topics.TELEOP_JOY, self._on_joy, SENSOR)
         self.subscribe(TwistStamped, topics.TELEOP_TWIST, self._on_twist, SENSOR)
+        self.subscribe(JointState, topics.TELEOP_JOINTS, self._on_teleop_joints, SENSOR)
         gateway_watches.GatewayWatches(self, lambda: self._gateway)
         for name, action in (
             (topics.GATEWAY_ENGAGE_POLICY, lambda: self._engage(Mode.POLICY)),
@@ -261,6 +263,12 @@ class GatewayNode(ManagedNode):
             self._gateway.release()
 
     def _on_twist(self, message: TwistStamped) -> None:
+        self._on_teleop(lambda joy: teleop_from_messages(message, joy, self._spec))
+
+    def _on_teleop_joints(self, message: JointState) -> None:
+        self._on_teleop(lambda joy: teleop_from_joints(message, joy, self._spec))
+
+    def _on_teleop(self, read: Callable[[Joy | None], TeleopInput]) -> None:
         if self._gateway.mode is not Mode.TELEOP:
             return
         now = time.monotonic()
@@ -270,7 +278,7 @@ class GatewayNode(ManagedNode):
             reason = f"the operator's joystick stopped {now - heard:.2f} s ago: engage again when it is back"
             self._gateway.hold(reason)
             return
-        self._check(self._gateway.on_teleop(teleop_from_messages(message, joy, self._spec), now))
+        self._check(self._gateway.on_teleop(read(joy), now))
 
     def _check(self, outcome: Outcome) -> None:
         if not outcome.ok:

@@ -5,6 +5,8 @@ The form is checked here (frames, names, even steps); the gateway's core judges 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from geometry_msgs.msg import Quaternion, Transform, TwistStamped, Vector3
 from sensor_msgs.msg import JointState as JointStateMsg
@@ -18,7 +20,7 @@ from trajectory_msgs.msg import (
 )
 
 from spark_ros.contracts import ActionChunk, ActionKind, Command, FloatArray, JointState, SparkError, TeleopInput
-from spark_ros.nodes.messages import header, message_from_joints
+from spark_ros.nodes.messages import header, joints_from_message, message_from_joints
 from spark_ros.nodes.stamps import duration_message, even_step_s, stamp_ns, time_message
 from spark_ros.robots.spec import RobotSpec
 
@@ -133,6 +135,24 @@ def teleop_from_messages(twist: TwistStamped, joy: Joy | None, spec: RobotSpec) 
         )
     width = float(joy.axes[0]) * spec.gripper.max_width
     return TeleopInput(velocity, width, bool(joy.buttons[0]), not joy.buttons[1], stamp)
+
+
+def teleop_from_joints(wanted: JointStateMsg, joy: Joy | None, spec: RobotSpec) -> TeleopInput:
+    """The operator's input from wanted joints; without a joystick message the deadman counts as released.
+
+    Raises:
+        SparkError: A joint is missing, or the joystick has too few axes or buttons.
+    """
+    twist = TwistStamped(header=header(stamp_ns(wanted.header.stamp), spec.base_frame))
+    joints = joints_from_message(wanted).select(spec.joint_names).position
+    return replace(teleop_from_messages(twist, joy, spec), joints=joints)
+
+
+def joints_from_teleop(teleop: TeleopInput, spec: RobotSpec) -> JointStateMsg:
+    """The message for `teleop_from_joints`, of an input that has joints."""
+    assert teleop.joints is not None
+    names = tuple(spec.joint_names)
+    return message_from_joints(JointState(names, teleop.joints, np.zeros(len(names)), teleop.stamp_ns))
 
 
 def messages_from_teleop(teleop: TeleopInput, spec: RobotSpec) -> tuple[TwistStamped, Joy]:

@@ -22,6 +22,7 @@ FLOORS = [
     {"bundle"},
     {"runtime"},
     {"control"},
+    {"teleop"},
     {"adapters"},
     {"sim"},
     {"nodes"},
@@ -31,7 +32,19 @@ FLOORS = [
 ]
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
-WITHOUT_TORCH = {"contracts", "topics", "shares", "robots", "runtime", "control", "adapters", "sim", "nodes", "bringup"}
+WITHOUT_TORCH = {
+    "contracts",
+    "topics",
+    "shares",
+    "robots",
+    "runtime",
+    "control",
+    "teleop",
+    "adapters",
+    "sim",
+    "nodes",
+    "bringup",
+}
 WITH_ROS = {"nodes", "bringup", "evaluation", "commands", "cli"}
 
 

@@ -21,6 +21,7 @@ from synthetic_episode import METADATA, T0, Script
 
 from spark_ros import topics
 from spark_ros.contracts import SparkError
+from spark_ros.data.cdr_messages import encode_text
 from spark_ros.data.episode_reader import read_episode
 from spark_ros.data.episode_writer import EpisodeWriter, recover_episode
 from spark_ros.data.mcap_scan import McapScan
@@ -234,3 +235,19 @@ def test_kill_9_keeps_finished_episodes_and_frees_the_folder(tmp_path: Path) -> 
 )
 def test_cameras_are_found_by_topic(topic: str, camera: str | None) -> None:
     assert topics.camera_of(topic) == camera
+
+
+def test_a_persons_corrections_of_a_policy_are_labelled_step_by_step(tmp_path: Path) -> None:
+    writer = EpisodeWriter(tmp_path / "one.mcap", METADATA)
+    for second, mode in ((0, "policy"), (2, "teleop"), (4, "hold"), (5, "policy"), (7, "teleop")):
+        writer.write(topics.GATEWAY_MODE, *encode_text(mode), T0 + second * 1_000_000_000, 0)
+    modes = read_episode(writer.close()).modes
+    steps = T0 + np.arange(-1, 9) * 1_000_000_000 + 500_000_000
+    assert modes.interventions(steps).astype(int).tolist() == [0, 0, 0, 1, 1, 0, 0, 0, 1, 1]
+    assert modes.driven_by("policy", steps).astype(int).tolist() == [0, 1, 1, 0, 0, 0, 1, 1, 0, 0]
+
+
+def test_a_demonstration_without_a_policy_has_no_corrections(episode_path: Path) -> None:
+    episode = read_episode(episode_path)
+    assert episode.modes.driven_by("teleop", episode.setpoints.stamps_ns)[1:].all()
+    assert not episode.modes.interventions(episode.setpoints.stamps_ns).any()
