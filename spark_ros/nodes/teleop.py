@@ -7,6 +7,7 @@ policy drives, pressing the deadman takes over; handing back is a button of its 
 from __future__ import annotations
 
 import time
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -93,7 +94,7 @@ class Teleop(Node):
         for topic, kind in self._device.inputs.items():
             package, _, name = kind.split("/")
             message_type = getattr(import_module(f"{package}.msg"), name)
-            self.create_subscription(message_type, topic, lambda m, topic=topic: self._on_input(topic, m), qos.SENSOR)
+            self.create_subscription(message_type, topic, partial(self._on_input, topic), qos.SENSOR)
         self._asks = {request: self.create_client(Trigger, name) for request, name in SERVICES.items()}
         self.create_timer(1.0 / params["rate_hz"], self._step)
         Diagnostics(self, self._health)
