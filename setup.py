@@ -90,6 +90,9 @@ setup(
         # Exactly one of cpu and gpu: both provide the module `onnxruntime` and overwrite each other.
         "cpu": ["onnxruntime>=1.20"],
         "gpu": ["onnxruntime-gpu>=1.20"],
+        # Another runtime for processors, and not onnxruntime-openvino, which is a third build of the same module. Run
+        # with 2026.4; below 2027, since its settings may change with the year.
+        "openvino": ["openvino>=2025.4,<2027"],
         # ROS 2 Jazzy for machines without an apt ROS. Jazzy, since one environment cannot hold two distributions.
         "ros": [
             "ros-jazzy-rclpy>=7.1",

@@ -7,7 +7,7 @@ that waits, because an old frame makes the arm act on the past.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rclpy.publisher import Publisher
@@ -24,6 +24,7 @@ from spark_ros.nodes.messages import frame_from_image, image_from_features
 from spark_ros.nodes.newest import Newest
 from spark_ros.nodes.qos import LATCHED, NEWEST_FRAME, STREAM
 from spark_ros.nodes.run import run
+from spark_ros.runtime.cores import pin_thread
 from spark_ros.runtime.drift import DriftMonitor
 from spark_ros.runtime.encoder_runtime import EncoderRuntime
 from spark_ros.runtime.latency import LatencyTrace
@@ -34,7 +35,9 @@ from spark_ros.shares import bundle_directory
 DEFAULTS = {
     "bundle": ("", "trained bundle: the name of a folder in models/, or a path"),
     "threads": (1, "processor threads of the encoder"),
-    "provider": ("cpu", "where the encoder runs: cpu, cuda or tensorrt"),
+    "provider": ("cpu", "where the encoder runs: cpu, openvino, cuda or tensorrt"),
+    "cores": ([], "processor cores that the encoder may run on, as text; none for any"),
+    "half": (False, "compute a float32 graph in the processor's 16-bit floats; provider openvino"),
     "camera_delay_s": (0.0, "how much later than the training's cameras these deliver and stamp their frames"),
     "frame_timeout_s": (1.0, "a camera silent for longer is reported"),
 }
@@ -59,7 +62,13 @@ class PerceptionNode(ManagedNode):
             raise SparkError("the parameter bundle is empty: give the name of a folder in models/, or a path")
         bundle = load_bundle(bundle_directory(self.params["bundle"]))
         self._camera_delay_ns = round(1e9 * self.params["camera_delay_s"])
-        options = SessionOptions(threads=self.params["threads"], provider=self.params["provider"])
+        self._cores = _numbers(self.params["cores"])
+        options = SessionOptions(
+            threads=self.params["threads"],
+            provider=self.params["provider"],
+            cores=self._cores,
+            half=self.params["half"],
+        )
         self._encoder = EncoderRuntime(bundle, options)
         self._rates = {camera: Rate() for camera in bundle.manifest.cameras}
         for camera in bundle.manifest.cameras:
@@ -124,6 +133,7 @@ class PerceptionNode(ManagedNode):
         return receive
 
     def _encode_all(self) -> None:
+        pin_thread(self._cores)  # that they are there was checked when the session was opened
         while (item := self._frames.take()) is not None:
             camera, (message, received) = item
             try:
@@ -153,6 +163,12 @@ class PerceptionNode(ManagedNode):
     def _now_ns(self) -> int:
         """On the clock of the stamps."""
         return self.get_clock().now().nanoseconds
+
+
+def _numbers(texts: Sequence[str]) -> tuple[int, ...]:
+    if not all(text.isdecimal() for text in texts):
+        raise SparkError(f"the parameter cores is {list(texts)}: give numbers of processor cores, as ['2', '3']")
+    return tuple(int(text) for text in texts)
 
 
 def main() -> int:

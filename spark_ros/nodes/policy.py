@@ -31,7 +31,7 @@ from spark_ros.shares import bundle_directory
 DEFAULTS = {
     "bundle": ("", "trained bundle: the name of a folder in models/, or a path; the same as perception's"),
     "threads": (1, "processor threads of the policy"),
-    "provider": ("cpu", "where the policy runs: cpu, cuda or tensorrt"),
+    "provider": ("cpu", "where the policy runs: cpu, openvino, cuda or tensorrt"),
     "rate_hz": (0.0, "most chunks per second; 0 for the rate the bundle was trained at"),
     "alignment_tolerance_s": (DEFAULT_TOLERANCE_S, "longest time between the frames of one observation"),
 }

@@ -21,7 +21,7 @@ def test_session_has_the_threads_it_was_given_and_does_not_spin(graph):
 
 @pytest.mark.parametrize("options", [SessionOptions(provider="abacus"), SessionOptions(threads=0)])
 def test_impossible_options_are_refused(graph, options):
-    with pytest.raises(SparkError, match="use one of cpu, cuda, tensorrt"):
+    with pytest.raises(SparkError, match="use one of cpu, openvino, cuda, tensorrt"):
         open_session(graph, options)
 
 
