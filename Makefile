@@ -1,7 +1,7 @@
 # Everything a user or a developer types. Each target sets up what it needs.
 #   make demo        the shipped bundle moves a simulated FR3 through real ROS 2 nodes; writes out/demo/report.html
 #   make test        lint, types, unit tests, ROS tests, a short end-to-end run
-#   make train-demo  record -> train -> export -> evaluate, from nothing
+#   make train-demo  record -> train -> export -> evaluate, from nothing; ROBOT=ur5e for the other simulated arm
 #   make lint        ruff and mypy alone
 SHELL := /bin/bash
 .ONESHELL:
@@ -10,7 +10,8 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 OUT ?= out
-BUNDLE ?= models/fr3_lift
+ROBOT ?= fr3
+BUNDLE ?= models/$(ROBOT)_lift
 EPISODES ?= 20
 DEMOS ?= 60
 SEED ?= 0
@@ -31,8 +32,8 @@ test: lint
 
 train-demo:
 	@scripts/bootstrap.sh dev
-	$(BIN)/spark-ros record --through-ros --perturb 1 --episodes $(DEMOS) --folder $(OUT)/train-demo/demos
-	$(BIN)/spark-ros train policy data.folder=$(OUT)/train-demo/demos out_dir=$(OUT)/train-demo/run
+	$(BIN)/spark-ros record --through-ros --robot $(ROBOT) --perturb 1 --episodes $(DEMOS) --folder $(OUT)/train-demo/demos
+	$(BIN)/spark-ros train policy --robot $(ROBOT) data.folder=$(OUT)/train-demo/demos out_dir=$(OUT)/train-demo/run
 	$(BIN)/spark-ros export --run $(OUT)/train-demo/run --out $(OUT)/train-demo/bundle
 	$(BIN)/spark-ros eval --bundle $(OUT)/train-demo/bundle --episodes 30 --seed $(SEED) --videos --out $(OUT)/train-demo/eval
 

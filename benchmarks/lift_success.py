@@ -1,9 +1,9 @@
-"""How often the shipped bundle lifts the cube: `spark-ros eval` in process on two ranges of scenes, and through ROS.
+"""How often a bundle lifts the cube: `spark-ros eval` in process on two ranges of scenes, and through ROS.
 
-    python -m benchmarks.lift_success [--bundle models/fr3_lift] [--quick] [--json] [--save]
+    python -m benchmarks.lift_success [--robot fr3] [--bundle models/fr3_lift] [--quick] [--json] [--save]
 
 In process 50 scenes from seed 0 and 50 from seed 5000, through ROS the first 20 of the first. None of them occurs among
-demonstrations. The result is kept as fr3_lift_eval.json. A run that was interrupted goes on.
+demonstrations. The result is kept as <name of the bundle>_eval.json. A run that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,18 @@ QUICK_RUNS = {"in process": "--episodes 5 --seed 0"}
 def main() -> None:
     """Measures and prints."""
     parser = make_parser(__doc__, "5 scenes in process")
-    parser.add_argument("--bundle", default="models/fr3_lift", help="(default: %(default)s)")
+    parser.add_argument("--robot", default="fr3", help="the arm that the bundle must drive (default: %(default)s)")
+    parser.add_argument("--bundle", help="(default: models/<robot>_lift)")
     options = parse(parser)
+    options.bundle = options.bundle or f"models/{options.robot}_lift"
     name = f"{Path(options.bundle).name}_eval"
     runs = QUICK_RUNS if options.quick else RUNS
-    rows = Rows(name, {"bundle": options.bundle, "runs": runs})
-    found = {run: rows.get(run, lambda a=arguments: evaluate(options.bundle, a)) for run, arguments in runs.items()}
-    measured: dict[str, Any] = {"bundle": options.bundle, "runs": found}
+    setup = {"bundle": options.bundle, "robot": options.robot}
+    rows = Rows(name, {**setup, "runs": runs})
+    found = {
+        run: rows.get(run, partial(evaluate, options.bundle, f"{a} --robot {options.robot}")) for run, a in runs.items()
+    }
+    measured: dict[str, Any] = {**setup, "runs": found}
     if "through ROS" in found:
         rates = [found[run]["success_rate"] for run in ("through ROS", "in process")]
         measured["through_ros_over_in_process"] = round(rates[0] / rates[1], 3) if rates[1] else None

@@ -55,6 +55,7 @@ DEFAULTS = {
     ),
     "interpolate_from_desired_state": (False, "the parameter of this name of a joint_trajectory_controller"),
     "program_running": (True, "on the teach pendant: whether commands reach the arm; may be set at any time"),
+    "protective_stop": (False, "the robot has stopped by itself and is not unlocked; may be set at any time"),
     "speed_scaling": (1.0, "on the teach pendant: the speed slider, 0 to 1; may be set at any time"),
 }
 
@@ -215,7 +216,7 @@ class SimArmNode(Node):
         return joints.position, joints.velocity
 
     def _heed_pendant(self) -> None:
-        self._driver.switch(self.params["program_running"], self._arm()[0])
+        self._driver.switch(self.params["program_running"], self._arm()[0], self.params["protective_stop"])
         self._driver.scaling = min(max(self.params["speed_scaling"], 0.0), 1.0)
 
     def _status(self, kind: type, topic: str | None, qos: QoSProfile) -> Any:

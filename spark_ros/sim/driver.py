@@ -1,7 +1,8 @@
 """The driver of the simulated arm: a controller behind the switches of a teach pendant.
 
 A robot whose program does not run lets nothing through, and forgets what it was told: when the program is started again
-the arm stays where it is until a new command arrives.
+the arm stays where it is until a new command arrives. A protective stop stops the program too, and unlocking it does
+not start the program again: somebody must press stop and play.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Driver:
         self.scaling = 1.0
         self._controller = controller
         self._running = True
+        self._stopped_by_itself = False
 
     @property
     def form(self) -> type[Outgoing]:
@@ -39,8 +41,16 @@ class Driver:
         self._held = position
         self._controller.start(position)
 
-    def switch(self, running: bool, position: FloatArray) -> None:
-        """Starts or stops the program while the arm is here (J,), rad; both forget what was commanded."""
+    def switch(self, running: bool, position: FloatArray, protective_stop: bool = False) -> None:
+        """Starts or stops the program; both forget what was commanded.
+
+        Args:
+            running: What was pressed on the pendant, play or stop.
+            position: (J,) rad, where the arm is.
+            protective_stop: Whether the robot has stopped by itself and is not yet unlocked.
+        """
+        self._stopped_by_itself = protective_stop or (self._stopped_by_itself and running)
+        running = running and not self._stopped_by_itself
         if running != self._running:
             self._running = running
             self.start(position)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from graph_for_tests import GraphUnderTest, until
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, Float64, Float64MultiArray
+from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from spark_ros import topics
@@ -50,6 +50,31 @@ def test_a_stopped_program_lets_nothing_through_and_a_started_one_waits_for_comm
     assert until(lambda: running[-1].data)
     time.sleep(0.5)
     np.testing.assert_allclose(arm(states), target, atol=0.01)
+
+
+def test_a_protective_stop_makes_the_gateway_fault_and_play_reset_and_engage_bring_it_back(
+    graph: GraphUnderTest,
+) -> None:
+    graph.start("sim_arm", robot="ur5e", image_size=32)
+    graph.start("gateway", robot="ur5e")
+    modes = graph.listen(String, topics.GATEWAY_MODE, LATCHED)
+    running = graph.listen(Bool, "/io_and_status_controller/robot_program_running", LATCHED)
+    assert until(lambda: running and running[-1].data), graph.logs()
+    graph.activate("gateway")
+    assert until(lambda: graph.trigger(topics.GATEWAY_ENGAGE_TELEOP).success), graph.logs()
+
+    graph.set("sim_arm", protective_stop=True)
+    assert until(lambda: modes[-1].data == "fault"), graph.logs()
+    graph.set("sim_arm", protective_stop=False)
+    answer = graph.trigger(topics.GATEWAY_ENGAGE_TELEOP)
+    assert not answer.success and "press play" in answer.message, answer.message
+    graph.set("sim_arm", program_running=False)
+    time.sleep(0.3)
+    graph.set("sim_arm", program_running=True)
+    assert until(lambda: running[-1].data), graph.logs()
+    assert "reset first" in graph.trigger(topics.GATEWAY_ENGAGE_TELEOP).message
+    assert until(lambda: graph.trigger(topics.GATEWAY_RESET).success), graph.logs()
+    assert until(lambda: graph.trigger(topics.GATEWAY_ENGAGE_TELEOP).success), graph.logs()
 
 
 def test_a_scaled_trajectory_takes_as_long_as_the_slider_says(graph: GraphUnderTest) -> None:

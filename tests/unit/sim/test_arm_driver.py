@@ -5,7 +5,7 @@ import pytest
 
 from spark_ros.adapters.base import Floats, StampedTwist, Trajectory, TrajectoryPoint
 from spark_ros.adapters.registry import make_arm_adapter
-from spark_ros.contracts import SparkError
+from spark_ros.contracts import JointState, SparkError, TeleopInput
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode
 from spark_ros.robots.kinematics import Kinematics
@@ -123,6 +123,63 @@ def test_a_robot_whose_program_is_stopped_stays_where_it_is_and_forgets_what_it_
     np.testing.assert_array_equal(driver.step(1.0), HOME + 0.02)  # until it is told anew
     driver.accept(moving, HOME, STILL)
     assert np.all(driver.step(0.1) > HOME + 0.02)
+
+
+def test_after_a_protective_stop_the_program_runs_only_once_it_is_unlocked_and_started_again():
+    driver = driver_of("forward_position")
+    driver.switch(True, HOME + 0.01, protective_stop=True)
+    assert not driver.running
+    driver.switch(True, HOME + 0.01, protective_stop=False)
+    assert not driver.running, "unlocking starts nothing"
+    driver.switch(False, HOME + 0.01)
+    driver.switch(True, HOME + 0.01)
+    assert driver.running
+    np.testing.assert_array_equal(driver.step(1.0), HOME + 0.01)
+
+
+def test_a_protective_stop_is_a_fault_and_the_arm_goes_on_from_where_it_is_after_unlock_play_reset_and_engage():
+    driver, gateway = driver_of("forward_position"), Gateway(UR5E, GatewayConfig())
+    adapter = make_arm_adapter(UR5E)
+    arm, tick, sent, positions = HOME, 0, [], [HOME]
+
+    def live(seconds, *, play=True, protective_stop=False):
+        nonlocal arm, tick
+        for _ in range(round(seconds * 100)):
+            tick += 1
+            now, stamp = tick / 100, tick * 10_000_000
+            driver.switch(play, arm, protective_stop)
+            gateway.vendor.on_ur_program_running(driver.running)  # as robot_program_running says
+            names = (*UR5E.joint_names, *UR5E.gripper.joint_names)
+            q = np.concatenate([arm, UR5E.gripper.joint_positions(0.05)])
+            gateway.on_joint_state(JointState(names, q, np.zeros(len(names)), stamp), now)
+            gateway.on_teleop(TeleopInput(np.array([0.1, 0, 0, 0, 0, 0.0]), 0.05, True, True, stamp), now)
+            command = gateway.tick(now, stamp)
+            sent.append(command)
+            if command is not None and driver.running:
+                driver.accept(adapter.convert(command, arm, stamp), arm, STILL)
+            arm = driver.step(0.01)
+            positions.append(arm)
+
+    live(0.1)
+    assert gateway.engage(Mode.TELEOP, tick / 100).ok
+    live(0.5)
+    stopped_at = arm
+    assert np.abs(stopped_at - HOME).max() > 0.01, "it was moving"
+    live(0.5, protective_stop=True)
+    assert gateway.mode is Mode.FAULT and "External Control" in gateway.reason
+    assert sent[-1] is None, "an old setpoint would pull the arm when the program starts again"
+    np.testing.assert_array_equal(arm, stopped_at)
+    live(0.2)  # unlocked
+    assert not gateway.engage(Mode.TELEOP, tick / 100).ok
+    live(0.2, play=False)
+    live(0.2)  # stop and play
+    assert not gateway.engage(Mode.TELEOP, tick / 100).ok, "a fault is to be acknowledged"
+    np.testing.assert_array_equal(arm, stopped_at)
+    assert gateway.reset().ok
+    assert gateway.engage(Mode.TELEOP, tick / 100).ok
+    live(0.3)
+    assert gateway.mode is Mode.TELEOP and np.abs(arm - stopped_at).max() > 0.005
+    assert np.abs(np.diff(positions, axis=0)).max() < 0.02, "never a jump"
 
 
 @pytest.fixture(scope="module")
