@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import Rows, entry, finish, make_parser, parse, percentiles, spread
-from spark_ros.bringup.supervisor import Bringup
+from spark_ros.bringup.supervisor import READY_TIMEOUT_S, Bringup
+from spark_ros.contracts import SparkError
 from spark_ros.data.dataset_folder import DemoFolder
 from spark_ros.evaluation.seeds import evaluation_seeds
 from spark_ros.evaluation.statistics import wilson95
@@ -76,7 +78,12 @@ def _client(setup: Mapping[str, Any], folder: Path, stack: ExitStack) -> DemoCli
     graph.wait_ready()
     os.environ.update(graph.environment)  # this process joins the same domain over the same transport
     client = DemoClient(graph.domain_id, "expert_through_ros")
-    client.require(simulator=True)
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not client.sim_state:  # the manager does not wait for the simulated arm
+        graph.check()
+        if time.monotonic() > deadline:
+            raise SparkError(f"the simulated arm was not there within {READY_TIMEOUT_S:.0f} s: {graph.log_directory}")
+        time.sleep(0.1)
     client.require_operator()
     return client
 

@@ -14,7 +14,9 @@ from spark_ros.shares import bundle_directory, config_file
 _YES_NO = ("true", "false")
 _STAGES = {"lifecycle_manager": Stage.MANAGER, "sim_arm": Stage.PLANT}
 
-_ROBOT = Argument("robot", "fr3", "Arm to drive: a file of spark_ros/robots/specs.", robot_names())
+_ROBOT = Argument(
+    "robot", "fr3", f"Arm to drive: {', '.join(robot_names())}, or the path of a YAML description of your own."
+)
 _INTERFACE = Argument(
     "arm_interface",
     "usual",
@@ -61,7 +63,7 @@ def _manipulation(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
     folder = bundle_directory(settings["bundle"])
     bundle = load_bundle(folder)
     needed = tuple(bundle.manifest.cameras)
-    if bundle.robot.name != settings["robot"]:
+    if bundle.robot.name != load_robot(settings["robot"]).name:
         raise SparkError(
             f"bundle {settings['bundle']} drives {bundle.robot.name}, not robot:={settings['robot']}: choose another "
             "bundle or robot"
@@ -208,9 +210,10 @@ class _Maker:
     def driven(self, node: str) -> dict[str, ParameterValue]:
         """The arm and how it is commanded: the gateway's parameters, and those of the simulated driver."""
         robot, kind = self._settings["robot"], self._settings["arm_interface"]
+        vendor = load_robot(robot).vendor
         if kind == "usual":
             return {"robot": robot}
-        load_robot(robot).vendor.arm_interface(kind)
+        vendor.arm_interface(kind)
         parameters: dict[str, ParameterValue] = {"robot": robot, "arm_interface": kind}
         if node == "sim_arm" and kind == "joint_trajectory":
             parameters["interpolate_from_desired_state"] = True  # as `adapters/joint_trajectory.py` asks of a driver

@@ -120,7 +120,7 @@ def test_a_bug_is_not_hidden(monkeypatch):
         (["up", "party"], "no graph 'party'"),
         (["up", "sm:=true"], "did you mean sim?"),
         (["up", "manipulation", "fast"], "write name:=value"),
-        (["up", "--robot", "spot", "teleop"], "robot:=spot is none of"),
+        (["up", "--robot", "spot", "teleop"], "unknown robot 'spot': choose one of"),
     ],
 )
 def test_bad_input_is_one_clear_sentence_and_leaves_nothing_behind(words, sentence, capsys, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,6 +82,15 @@ def test_gateway_and_simulated_driver_speak_through_the_same_interface() -> None
     assert "arm_interface" not in usual["gateway"].parameters["gateway"], "config/gateway.yaml may name one"
 
 
+def test_an_arm_of_ones_own_is_given_by_the_path_of_its_description(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text((resources.files("spark_ros.robots") / "specs" / "ur10e.yaml").read_text(encoding="utf-8"))
+    started = nodes("teleop", robot=str(mine))
+    assert started["gateway"].parameters["gateway"]["robot"] == str(mine)
+    with pytest.raises(SparkError, match="drives fr3, not robot:="):
+        nodes("manipulation", robot=str(mine))
+
+
 def test_an_arm_or_interface_that_is_not_there_or_not_simulated_is_said_before_anything_starts() -> None:
     assert "sim_arm" not in nodes("teleop", robot="ur3e")
     with pytest.raises(SparkError, match="no simulation of robot:=ur3e: choose fr3 or ur5e"):
@@ -115,7 +125,7 @@ def test_a_misspelt_argument_is_refused_with_the_likely_one() -> None:
     ("given", "sentence"),
     [
         ({"sim": "yes"}, "sim:=yes is none of true, false"),
-        ({"robot": "spot"}, "robot:=spot is none of"),
+        ({"robot": "spot"}, "unknown robot 'spot': choose one of"),
         ({"seed": "-1"}, "seed:=-1 is no whole number"),
         ({"cameras": " , "}, "names no camera"),
         ({"params_file": "/no/such.yaml"}, "does not exist"),
