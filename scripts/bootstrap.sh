@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 set_name=${1:-nothing}
 case "$set_name" in
   demo) extras="cpu,sim" ;;
-  dev) extras="cpu,openvino,sim,train,dev" ;;
+  dev) extras="cpu,openvino,sim,train,fci,dev" ;;
   *) echo "bootstrap: '$set_name' is neither demo nor dev" >&2; exit 2 ;;
 esac
 

@@ -15,6 +15,9 @@ DRIFT = "/perception/drift"  # std_msgs/Float32: how foreign what is seen is to 
 # arm -> gateway
 ARM_STATUS = "/arm/status"  # std_msgs/String JSON, transient_local: {"ready": bool, "reason": text}
 
+# who drives the arm directly (fci_arm), std_srvs/Trigger
+ARM_RECOVER = "/arm/recover"  # connects again, recovers the robot from its errors, unlatches
+
 # policy -> gateway
 EE_CHUNK = "/policy/ee_chunk"  # trajectory_msgs/MultiDOFJointTrajectory, see nodes/messages.py
 JOINT_CHUNK = "/policy/joint_chunk"  # trajectory_msgs/JointTrajectory

@@ -12,7 +12,7 @@ from spark_ros.robots.spec import load_robot, robot_names
 from spark_ros.shares import bundle_directory, config_file
 
 _YES_NO = ("true", "false")
-_STAGES = {"lifecycle_manager": Stage.MANAGER, "sim_arm": Stage.PLANT}
+_STAGES = {"lifecycle_manager": Stage.MANAGER, "sim_arm": Stage.PLANT, "fci_arm": Stage.PLANT}
 
 _ROBOT = Argument(
     "robot", "fr3", f"Arm to drive: {', '.join(robot_names())}, or the path of a YAML description of your own."
@@ -28,6 +28,17 @@ _SIM = Argument(
     "Start a simulated arm with cameras instead of expecting the drivers of a real one; discovery then stays on this "
     "machine.",
     _YES_NO,
+)
+_ARM = Argument(
+    "arm",
+    "driver",
+    "How the real arm is reached. driver: by its own ROS driver, which runs already; fci: a Franka without a driver, "
+    "by the node fci_arm.",
+    ("driver", "fci"),
+)
+_ROBOT_IP = Argument("robot_ip", "none", "Address of the Franka's control unit, for arm:=fci.")
+_REALTIME = Argument(
+    "realtime", "enforce", "For arm:=fci: ignore goes on without a real-time kernel.", ("enforce", "ignore")
 )
 _TASK = Argument("task", "lift", "Task of the simulated world and of its scripted operator.")
 _INSTRUCTION = Argument(
@@ -75,7 +86,7 @@ def _manipulation(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
             f"bundle {settings['bundle']} needs camera {', '.join(missing)}, which cameras:={settings['cameras']} "
             "leaves out: add it, or choose another bundle"
         )
-    nodes = make.simulation()
+    nodes = make.plant()
     driving: dict[str, dict[str, ParameterValue]] = {
         "perception": {"bundle": str(folder)},
         "policy": {"bundle": str(folder)},
@@ -97,7 +108,7 @@ def _teleop(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
     if settings["operator"] == "expert" and settings["sim"] != "true":
         raise SparkError("operator:=expert knows the simulated world only: add sim:=true, or choose operator:=human")
     make = _Maker(settings, _listed(settings["cameras"]))
-    nodes = make.simulation()
+    nodes = make.plant()
     nodes += [make.node("gateway", **make.driven("gateway")), make.recorder(settings["operator"])]
     if settings["operator"] == "expert":
         perturb = settings["perturb"] == "true"
@@ -120,6 +131,9 @@ GRAPHS: dict[str, Graph] = {
                 _ROBOT,
                 _INTERFACE,
                 _SIM,
+                _ARM,
+                _ROBOT_IP,
+                _REALTIME,
                 Argument("bundle", "fr3_lift", "Trained bundle: the name of a folder in models/, or a path."),
                 _TASK,
                 _SEED,
@@ -145,6 +159,9 @@ GRAPHS: dict[str, Graph] = {
                 _ROBOT,
                 _INTERFACE,
                 _SIM,
+                _ARM,
+                _ROBOT_IP,
+                _REALTIME,
                 Argument(
                     "operator",
                     "human",
@@ -192,6 +209,18 @@ class _Maker:
     def process(self, name: str, nodes: Mapping[str, Mapping[str, ParameterValue]]) -> GraphNode:
         files = tuple(config_file(f"{node}.yaml") for node in nodes)
         return GraphNode(name, name, nodes, files, self._overrides, stage=_STAGES.get(name, Stage.NODE))
+
+    def plant(self) -> list[GraphNode]:
+        """What stands for the arm; nothing where its driver runs already."""
+        settings = self._settings
+        if settings["arm"] != "fci":
+            return self.simulation()
+        if settings["sim"] == "true":
+            raise SparkError("arm:=fci is a real arm and sim:=true a simulated one: leave one of them out")
+        if settings["robot_ip"] in ("none", ""):
+            raise SparkError("arm:=fci needs the address of the robot's control unit, as in robot_ip:=172.16.0.2")
+        address = {"robot_ip": settings["robot_ip"], "realtime": settings["realtime"]}
+        return [self.node("fci_arm", **self.driven("fci_arm"), **address)]
 
     def simulation(self) -> list[GraphNode]:
         if self._settings["sim"] != "true":

@@ -25,6 +25,7 @@ FLOORS = [
     {"teleop"},
     {"adapters"},
     {"sim"},
+    {"fci"},
     {"nodes"},
     {"bringup"},
     {"evaluation"},
@@ -42,6 +43,7 @@ WITHOUT_TORCH = {
     "teleop",
     "adapters",
     "sim",
+    "fci",
     "nodes",
     "bringup",
 }

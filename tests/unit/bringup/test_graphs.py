@@ -44,6 +44,21 @@ def test_the_simulated_arm_starts_first_and_ends_last() -> None:
     assert started["sim_arm"].parameters["sim_arm"]["seed"] == 7
 
 
+@pytest.mark.parametrize("graph_name", ["manipulation", "teleop"])
+def test_a_franka_without_a_driver_takes_the_simulators_place(graph_name: str) -> None:
+    started = nodes(graph_name, arm="fci", robot_ip="172.16.0.2", realtime="ignore")
+    assert next(iter(started)) == "fci_arm" and "sim_arm" not in started
+    assert started["fci_arm"].stage is Stage.PLANT
+    parameters = started["fci_arm"].parameters["fci_arm"]
+    assert parameters == {"robot": "fr3", "robot_ip": "172.16.0.2", "realtime": "ignore"}
+
+
+@pytest.mark.parametrize(("given", "words"), [({}, "robot_ip:="), ({"robot_ip": "x", "sim": "true"}, "leave one")])
+def test_a_franka_without_a_driver_has_an_address_and_is_not_simulated(given: dict[str, str], words: str) -> None:
+    with pytest.raises(SparkError, match=words):
+        nodes("manipulation", arm="fci", **given)
+
+
 def test_a_composed_graph_gives_every_node_the_parameters_it_has_alone() -> None:
     apart, together = nodes("manipulation"), nodes("manipulation", composed="true")
     assert list(together) == ["composed", "lifecycle_manager"]

@@ -1,0 +1,163 @@
+"""The Franka Hand on the FCI: one command after the other, as its protocol has it.
+
+The hand is told a goal and goes there; a stream of widths, which policies and operators send, it does not know. So a
+width that begins to fall closes the hand at once, around whatever is there, and one that begins to rise opens it. With
+`positions` the hand goes to every width instead, without force, as soon as that width stays.
+
+A goal is never broken off for another: the next one waits until the hand is there, less than a second.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from spark_ros.fci.connection import Address, first_line, load_franky, open_gripper
+
+PLAY_M = 0.01  # how far a width must turn back before the hand does: a policy's widths tremble by some millimetres
+STILL_S = 0.15  # a width that has not changed for so long stays
+SAME_M = 0.002
+POLL_S = 0.02  # states of the hand; its fingers travel 2 mm meanwhile
+
+
+@dataclass(frozen=True)
+class Grasp:
+    """Close until something is held."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Go to this opening, m."""
+
+    width: float
+
+
+Goal = Grasp | Move
+
+
+class TwoWays:
+    """Goals that only open and close."""
+
+    def __init__(self, max_width: float, width: float) -> None:
+        """For a hand that opens to `max_width` and is open by `width` now, m."""
+        self._max_width = max_width
+        self._open = width > max_width / 2
+        self._extreme = width
+
+    def goal(self, target: float, now_s: float) -> Goal | None:
+        """A new goal, where `target`, m, asks for one."""
+        if self._open:
+            self._extreme = max(self._extreme, target)
+            if target < self._extreme - PLAY_M:
+                self._open, self._extreme = False, target
+                return Grasp()
+        else:
+            self._extreme = min(self._extreme, target)
+            if target > self._extreme + PLAY_M:
+                self._open, self._extreme = True, target
+                return Move(self._max_width)
+        return None
+
+
+class Positions:
+    """Goals that are widths."""
+
+    def __init__(self, max_width: float, width: float) -> None:
+        """As `TwoWays`."""
+        self._max_width = max_width
+        self._reached = self._target = width
+        self._since_s = 0.0
+
+    def goal(self, target: float, now_s: float) -> Goal | None:
+        """A new goal, where `target`, m, has come to stay at a new width."""
+        if abs(target - self._target) > SAME_M:
+            self._target, self._since_s = target, now_s
+        if abs(self._target - self._reached) <= SAME_M or now_s - self._since_s < STILL_S:
+            return None
+        self._reached = self._target
+        return Move(min(max(self._reached, 0.0), self._max_width))
+
+
+class Hand:
+    """A connected hand with two threads: one listens to it, one waits for what it was told."""
+
+    def __init__(self, address: Address, positions: bool, speed: float, force: float) -> None:
+        """Connects.
+
+        Args:
+            address: Of the robot.
+            positions: Whether the hand goes to widths; it opens and closes otherwise.
+            speed: m/s of its opening.
+            force: N, when it closes.
+
+        Raises:
+            SparkError: There is no hand.
+        """
+        self._franky = load_franky()
+        self._gripper = open_gripper(self._franky, address)
+        self._speed, self._force = speed, force
+        state = self._gripper.state
+        self._width = float(state.width)
+        self._max_width = float(state.max_width)
+        self._plan = (Positions if positions else TwoWays)(self._max_width, self._width)
+        self._changed = threading.Condition()  # guards what follows
+        self._goal: Goal | None = None
+        self._error = ""
+        self._closed = False
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._obey)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def width(self) -> float | None:
+        """Opening, m, as last heard; None once the hand does not answer."""
+        return None if self._error else self._width
+
+    @property
+    def error(self) -> str:
+        """Why the hand does not answer any more, as a sentence; empty while it does."""
+        return self._error
+
+    def aim(self, target: float) -> None:
+        """The opening, m, that is wanted now."""
+        with self._changed:
+            goal = self._plan.goal(target, time.monotonic())
+            if goal is not None:
+                self._goal = goal
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Ends the threads; a goal under way is still reached."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._threads[0].join()
+
+    def _listen(self) -> None:
+        while not self._closed and not self._error:
+            try:
+                self._width = float(self._gripper.state.width)
+            except self._franky.Exception as error:
+                self._lose(error)
+            time.sleep(POLL_S)
+
+    def _obey(self) -> None:
+        while not self._error:
+            with self._changed:
+                self._changed.wait_for(lambda: self._goal is not None or self._closed)
+                if self._closed:
+                    return
+                goal, self._goal = self._goal, None
+            try:
+                if isinstance(goal, Move):
+                    self._gripper.move(goal.width, self._speed)
+                else:  # whatever is between the fingers is what was meant
+                    self._gripper.grasp(0.0, self._speed, self._force, epsilon_outer=self._max_width)
+            except self._franky.CommandException:
+                continue  # it was blocked or stopped on the way: it stays where it is, which its width tells
+            except self._franky.Exception as error:
+                self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        self._error = f"the hand does not answer any more ({first_line(error)}): look at it in Desk"
