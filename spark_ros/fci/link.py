@@ -100,10 +100,15 @@ class Link:
         """The newest state; None where there is no connection, or the robot has fallen silent."""
         if self._arm is None:
             return None
+        before = self._reading
         try:
-            before, self._reading = self._reading, self._arm.read()
-            if before is None or before.clock_ms != self._reading.clock_ms:
-                self._heard_s = time.monotonic()
+            reading = self._reading = self._arm.read()
+        except ConnectionLost as error:
+            self._lose(str(error))
+            return None
+        if before is None or before.clock_ms != reading.clock_ms:
+            self._heard_s = time.monotonic()
+        try:
             if self._following and self._arm.finished():  # it was told nothing for too long: this program was held up
                 self._following = False
         except ConnectionLost as error:
@@ -111,8 +116,8 @@ class Link:
             return None
         except MotionAborted as error:
             self._latch(str(error))
-        self._look(self._reading)
-        return self._reading if time.monotonic() - self._heard_s < STALE_S else None
+        self._look(reading)
+        return reading if time.monotonic() - self._heard_s < STALE_S else None
 
     def follow(self, setpoint: FloatArray, elapsed_s: float) -> None:
         """Takes the arm along with this setpoint (J,), rad; nothing happens while something is latched.
