@@ -24,7 +24,7 @@ def test_an_even_stream_has_nothing_to_report() -> None:
     monitor = watched([i / 10 for i in range(1, 51)])
     assert monitor.present(5.05) == [] and monitor.flags(0.01) == []
     assert monitor.summary(5.0) == {
-        "messages": 50, "lost": 0, "hz": 10.0, "longest_gap_s": 0.1, "stamp_lag_s": 0.0, "backwards": 0, "frozen": 0
+        "messages": 50, "lost": 0, "missing": 0, "hz": 10.0, "longest_gap_s": 0.1, "stamp_lag_s": 0.0, "backwards": 0, "frozen": 0
     }  # fmt: skip
 
 
@@ -46,6 +46,14 @@ def test_loss_beyond_the_limit_late_clocks_and_stamps_that_run_back_are_flagged(
     assert "stamps 2.0 s behind this computer" in watched([0.1, 0.2], lag=2.0).flags(0.01)[0]
     assert "stamps 2.0 s ahead of this computer" in watched([0.1, 0.2], lag=-2.0).flags(0.01)[0]
     assert watched([0.2, 0.2]).flags(0.01) == ["/camera has 1 stamps not after their predecessor"]
+
+
+def test_frames_that_nobody_reported_as_lost_are_seen_in_the_stamps() -> None:
+    monitor = StreamMonitor("/camera", 0.5, 30.0, began_s=0.0, keep_stamps=True)
+    for frame in (*range(1, 40), *range(43, 90), 91):
+        monitor.see(frame / 30, round(frame / 30 * NS), round(frame / 30 * NS))
+    assert monitor.missing == 4
+    assert monitor.flags(0.01) == ["/camera lacks about 4 messages between its stamps"] and monitor.flags(0.1) == []
 
 
 def test_cameras_too_far_apart_are_flagged() -> None:
