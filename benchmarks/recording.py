@@ -4,7 +4,7 @@
 
 - The recorder node as a process of its own, two 640x480 cameras at 30 Hz and joint states and setpoints at 200 Hz over
   ROS from another process. `frames_lost` of `frames`: pictures sent between the first and the last that are in the
-  file, and are not in it, whoever lost them. `cpu_share`: of one core, by the recorder. `rss_mb`: first and last quarter.
+  file, and are not in it, whoever lost them. `cpu_share`: of one core, by the recorder. `rss_mb`: first, last quarter.
   `frames_per_s` tells whether this machine could send at the rate at all, `source_late_s` for how long it could not.
 - The same at twice the rates, for a tenth of the time: the ceiling.
 - The messages of a few seconds written as fast as they go, by our writer (on the disk within a second, hashed, images

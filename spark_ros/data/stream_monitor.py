@@ -35,8 +35,8 @@ class StreamMonitor:
         longest_gap_s: Longest time between two messages, the beginning included.
         backwards: Stamps that were not after the one before.
         lag_s: Furthest that a stamp was from its reception, behind (positive) or ahead (negative).
-        missing: Messages that the steps of the stamps leave room for at the usual rate; counted where stamps are kept. The
-            middleware does not tell of every loss, and a camera's driver of none.
+        missing: Messages that the steps of the stamps leave room for at the usual rate; counted where stamps are kept.
+            The middleware does not tell of every loss, and a camera's driver of none.
         frozen: Images identical to the one before while the arm moved.
         stamps_ns: All stamps so far.
     """

@@ -24,7 +24,8 @@ def test_an_even_stream_has_nothing_to_report() -> None:
     monitor = watched([i / 10 for i in range(1, 51)])
     assert monitor.present(5.05) == [] and monitor.flags(0.01) == []
     assert monitor.summary(5.0) == {
-        "messages": 50, "lost": 0, "missing": 0, "hz": 10.0, "longest_gap_s": 0.1, "stamp_lag_s": 0.0, "backwards": 0, "frozen": 0
+        "messages": 50, "lost": 0, "missing": 0, "hz": 10.0, "longest_gap_s": 0.1, "stamp_lag_s": 0.0, "backwards": 0,
+        "frozen": 0,
     }  # fmt: skip
 
 
