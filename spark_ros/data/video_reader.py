@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spark_ros.contracts import FloatArray, ImageArray, SparkError
+from spark_ros.data.pixel_format import PixelFormat
 
 # Of each thread. A decoder of a large video holds tens of megabytes of reference frames; the two frames of a pair come
 # from one file, and a robot has a few cameras.
@@ -133,6 +134,7 @@ class _Cursor:
         # Frames are decoded side by side by the callers' threads already.
         self._stream.codec_context.thread_count = 1
         self._frames = self._container.decode(self._stream)
+        self._rgb = PixelFormat("rgb24")
         self._at: int | None = None  # time stamp of the last decoded frame
 
     def image(self, pts: int, read_on: float) -> ImageArray:
@@ -149,7 +151,7 @@ class _Cursor:
                 self._at = frame.pts
                 if frame.pts > pts or frame.is_corrupt:
                     break
-                return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                return np.asarray(self._rgb(frame).to_ndarray(), np.uint8)
         raise ValueError("it is not there")
 
     def close(self) -> None:
