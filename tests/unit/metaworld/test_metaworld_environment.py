@@ -41,7 +41,7 @@ class Commands:
 def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     commands = Commands()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(environment.subprocess, "run", commands.run)
+    monkeypatch.setattr(subprocess, "run", commands.run)
     python = environment.ensure()
     assert python.is_relative_to(tmp_path) and environment.is_created()
     assert "metaworld==3.1.1" in capsys.readouterr().out
@@ -52,12 +52,12 @@ def test_it_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 def test_one_that_is_not_whole_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(environment.subprocess, "run", Commands("install").run)
+    monkeypatch.setattr(subprocess, "run", Commands("install").run)
     with pytest.raises(SparkError, match=r"could not install MetaWorld \(ERROR: no index\); is the package index"):
         environment.ensure()
     assert not environment.is_created()
     (environment.folder() / "rest").write_text("of the first attempt")
-    monkeypatch.setattr(environment.subprocess, "run", Commands().run)
+    monkeypatch.setattr(subprocess, "run", Commands().run)
     environment.ensure()
     assert environment.is_created() and not (environment.folder() / "rest").exists()
 
