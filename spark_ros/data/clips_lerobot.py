@@ -39,10 +39,20 @@ def lerobot_clips(folder: Path, cameras: Sequence[str] | None) -> list[Clip]:
     for camera in chosen:
         if camera not in dataset.cameras:
             raise missing_camera(folder, camera, list(dataset.cameras))
-    return [_clip(dataset, row, camera) for row in dataset.episodes() for camera in chosen]
+    return [episode_clip(dataset, row, camera) for row in dataset.episodes() for camera in chosen]
 
 
-def _clip(dataset: LerobotDataset, row: Mapping[str, Any], camera: str) -> Clip:
+def episode_clip(dataset: LerobotDataset, row: Mapping[str, Any], camera: str) -> LerobotClip:
+    """What one camera saw during one episode.
+
+    Args:
+        dataset: Whose.
+        row: The episode, of `LerobotDataset.episodes`.
+        camera: One of the dataset's.
+
+    Raises:
+        SparkError: A file is missing, or its path leaves the folder.
+    """
     with dataset.understood():
         episode, length, key = int(row["episode_index"]), int(row["length"]), dataset.cameras[camera]
         if length < 1:
@@ -150,12 +160,4 @@ class LerobotClip:
 
     def _rows(self, key: str) -> pa.Array:
         """The episode's part of a column."""
-        episodes, column = self.dataset.column(self.table, "episode_index"), self.dataset.column(self.table, key)
-        span = slice(self.first_row, self.first_row + self.length)
-        numbers = episodes[span].to_numpy()
-        if len(numbers) != self.length or (numbers != self.episode).any():
-            raise SparkError(
-                f"{self.table} does not hold the {self.length} rows of episode {self.episode} where its description "
-                "says: fetch the dataset again"
-            )
-        return column[span]
+        return self.dataset.span(self.table, self.first_row, self.length, self.episode, key)

@@ -32,6 +32,7 @@ class LerobotDataset:
         features: Of meta/info.json.
         fps: Rows per second.
         cameras: Feature of every camera.
+        robot: Which robot it is of, in the dataset's own words; empty if it does not say.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,6 +56,7 @@ class LerobotDataset:
         except (KeyError, TypeError, ValueError) as error:
             raise SparkError(f"{path} is incomplete ({error}): fetch the dataset again") from error
         self.cameras = {key.removeprefix(IMAGES): key for key in keys}
+        self.robot = str(info.get("robot_type") or "")
         self._first_rows: dict[Path, int] = {}
         self._readers: dict[Path, VideoReader] = {}
         self._fingerprints: dict[Path, str] = {}
@@ -125,6 +127,34 @@ class LerobotDataset:
         """
         with _reading(table):
             return _read_column(table, table.stat().st_mtime_ns, name)
+
+    def span(self, table: Path, first_row: int, length: int, episode: int, name: str) -> pa.Array:
+        """An episode's part of a column.
+
+        Args:
+            table: File of its rows.
+            first_row: Number of the first of them in it, see `first_row`.
+            length: Their number.
+            episode: The episode's number.
+            name: Of the column.
+
+        Raises:
+            SparkError: As for `column`, or other episodes' rows lie there.
+        """
+        episodes, column = self.column(table, "episode_index"), self.column(table, name)
+        span = slice(first_row, first_row + length)
+        numbers = episodes[span].to_numpy()
+        if len(numbers) != length or (numbers != episode).any():
+            raise SparkError(
+                f"{table} does not hold the {length} rows of episode {episode} where its description says: fetch the "
+                "dataset again"
+            )
+        return column[span]
+
+    def cells(self, row: Mapping[str, Any], name: str) -> pa.Array:
+        """The part of a column that belongs to an episode of `episodes`; raises as `span` does."""
+        table = self.file("data_path", row, "data")
+        return self.span(table, self.first_row(row, table), int(row["length"]), int(row["episode_index"]), name)
 
     def reader(self, path: Path) -> VideoReader:
         """Of a video; the episodes in it share one."""
