@@ -28,7 +28,6 @@ _EXTRAS = {
     "matplotlib": "sim",
     "onnxruntime": "cpu",
     "rclpy": "ros",
-    "huggingface_hub": "hub",
 }
 _DESCRIPTION = """\
 From demonstrations to a moving arm: record, train a policy on foundation-model features, export it as one bundle,

@@ -122,5 +122,6 @@ def _copy(chosen: Sequence[tuple[DemoFolder, EpisodeEntry]], out: Path, bar: tqd
             if file_sha256(copy) != entry.sha256:
                 folder.read(entry)  # says which file has changed
                 raise SparkError(f"{folder.file(entry)} could not be copied rightly: check the disk of {out}")
+            copy.chmod(0o444)  # as the recorder leaves it
             target.add(copy)
             bar.update()

@@ -32,7 +32,8 @@ from spark_ros.data.progress import data_bar
 from spark_ros.data.rows import AlignedEpisode, RowMaker
 from spark_ros.data.staging import staged_folder
 
-STATE, ACTION, IMITATE, STAMP = "observation.state", "action", "imitate", "time.stamp_ns"
+STATE, ACTION, STAMP = "observation.state", "action", "time.stamp_ns"
+IMITATE, INTERVENTION = "imitate", "intervention"
 _DATA_MB, _VIDEO_MB = 100, 200  # LeRobot's own
 _NUMBERS = ("frame_index", "episode_index", "index", "task_index")
 # An episode whose rate differs by more from the others' would be played too fast or too slow by that much.
@@ -240,7 +241,11 @@ class _Writer:
         actions = list(self._rows.action_names(self._options.action))
         features[ACTION] = {"dtype": "float32", "shape": [len(actions)], "names": actions}
         numbers = [STAMP, *(camera_stamp(camera) for camera in self._cameras)]
-        single: dict[str, str] = {IMITATE: "bool", **dict.fromkeys(numbers, "int64"), "timestamp": "float32"}
+        single: dict[str, str] = {
+            **dict.fromkeys((IMITATE, INTERVENTION), "bool"),
+            **dict.fromkeys(numbers, "int64"),
+            "timestamp": "float32",
+        }
         single |= dict.fromkeys(_NUMBERS, "int64")
         return features | {name: {"dtype": kind, "shape": [1], "names": None} for name, kind in single.items()}
 
@@ -253,6 +258,7 @@ class _Writer:
             STATE: aligned.state,
             ACTION: action,
             IMITATE: imitate,
+            INTERVENTION: aligned.episode.modes.interventions(aligned.stamps_ns),
             STAMP: aligned.stamps_ns,
             "timestamp": (steps / self._fps).astype(np.float32),
             "frame_index": steps,
