@@ -91,7 +91,7 @@ def render_frames(count: int, size: int) -> np.ndarray:
     return np.stack(frames[:count])
 
 
-def torch_forms(encoder: Encoder) -> list[Form]:
+def torch_forms(encoder: Encoder, thread_counts: Sequence[int] = (1, 2)) -> list[Form]:
     """Torch eager in float32, and in bfloat16 where the processor has it."""
 
     def form(name: str, threads: int, context: Callable[[], AbstractContextManager]) -> Form:
@@ -104,7 +104,7 @@ def torch_forms(encoder: Encoder) -> list[Form]:
         return Form(name, threads, encode)
 
     contexts = {REFERENCE: torch.inference_mode, "torch bfloat16": fast_inference}
-    return [form(name, threads, context) for threads in (1, 2) for name, context in contexts.items()]
+    return [form(name, threads, context) for threads in thread_counts for name, context in contexts.items()]
 
 
 def graph_forms(encoder: Encoder, folder: Path) -> list[Form]:
@@ -131,7 +131,7 @@ def measure(forms: Sequence[Form], frames: np.ndarray, rounds: int) -> list[dict
     for number in range(rounds):
         frame = frames[number % len(frames)]
         for form, taken in zip(forms, times, strict=True):
-            taken += _block(form, frame)
+            taken += time_block(lambda f=form, image=frame: f.encode(image))
     latencies = [percentiles(taken) for taken in times]
     baseline = {form.threads: row for form, row in zip(forms, latencies, strict=True) if form.name == REFERENCE}
     return [
@@ -159,13 +159,13 @@ def core_share(encode: Callable[[], object], seconds: float = 3.0) -> float:
     return (time.process_time() - busy) / (time.perf_counter() - start)
 
 
-def _block(form: Form, frame: np.ndarray) -> list[float]:
-    """Milliseconds per image."""
+def time_block(work: Callable[[], object]) -> list[float]:
+    """Milliseconds of each of a few times in a row."""
     time.sleep(PAUSE_S)
     taken = []
     for _ in range(BLOCK):
         start = time.perf_counter()
-        form.encode(frame)
+        work()
         taken.append(1e3 * (time.perf_counter() - start))
     return taken[1:]
 

@@ -24,6 +24,7 @@ from spark_ros.nodes.qos import LATCHED
 from spark_ros.nodes.stamps import stamp_ns
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import load_robot
+from spark_ros.runtime.trace import Stamps
 
 pytestmark = pytest.mark.ros
 
@@ -63,6 +64,7 @@ class Observed:
         self.modes = graph.listen(String, topics.GATEWAY_MODE, LATCHED)
         self.setpoints = graph.listen(JointState, topics.GATEWAY_SETPOINT)
         self.traces = graph.listen(TimeReference, topics.GATEWAY_TRACE)
+        self.stages = graph.listen(String, topics.STAGES)
         graph.activate("gateway")
         self.arm = PerfectArm(graph, SPEC)
 
@@ -105,6 +107,9 @@ def test_gateway_follows_a_policy_within_limits_and_says_what_it_commanded(gatew
     assert until(lambda: len(gateway.traces) > 3)
     latency = [stamp_ns(trace.header.stamp) - stamp_ns(trace.time_ref) for trace in gateway.traces]
     assert all(value >= 20_000_000 for value in latency), "the chunks were stamped 20 ms before they were sent"
+    assert until(lambda: gateway.stages)
+    for stamps in (Stamps.from_json(message.data) for message in gateway.stages):
+        assert stamps.capture_ns + 20_000_000 <= stamps.reached_ns["gateway"] <= stamps.reached_ns["command"]
 
 
 @pytest.mark.parametrize(
