@@ -27,7 +27,7 @@ from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry, file_sha256
 FALSE_ALARM_RATE = 0.05  # of episodes: the lowest that the usual 60 demonstrations can promise
 ALARM_AFTER = 3  # observations, as the gateway's `drift_reports`: one alone may be an outlier
 FEWEST_EPISODES = 12
-FIT_OBSERVATIONS = 1500  # neighbouring frames are alike: more cost seconds of encoding and change little
+FIT_OBSERVATIONS = 1500  # at most: neighbouring frames are alike, more cost seconds of encoding and change little
 
 Episode = Mapping[str, TokenArray]
 """Tokens (T, K, D) by camera, observation by observation."""
@@ -51,7 +51,7 @@ def add_drift(
     """
     folder = DemoFolder(demos)
     fit, held_out = split([entry for entry in folder.episodes() if only is None or entry.sha256 in only])
-    every = max(1, sum(entry.frames for entry in fit) // FIT_OBSERVATIONS)
+    every = math.ceil(sum(entry.frames for entry in fit) / FIT_OBSERVATIONS)
     statistics = fit_drift(
         list(_encoded(bundle, folder, fit, every)), list(_encoded(bundle, folder, held_out, 1)), false_alarm_rate
     )

@@ -140,6 +140,15 @@ def test_too_few_demonstrations_are_refused(tmp_path):
         split(["a", "b", "c"])
 
 
+def test_the_shipped_bundle_knows_its_own_recorded_observations_and_each_camera_in_the_place_of_the_other():
+    bundle = load_bundle(Path(__file__).parents[3] / "models" / "fr3_lift")
+    statistics, golden = bundle.drift(), bundle.golden()
+    assert statistics.false_alarm_rate < 0.06
+    for camera, other in (CAMERAS, CAMERAS[::-1]):
+        assert max(statistics.score(camera, tokens) for tokens in golden.tokens[camera]) < 1.0
+        assert min(statistics.score(camera, tokens) for tokens in golden.tokens[other]) > 1.5
+
+
 def features(camera, value):
     return StateFeatures(camera, np.full((4, CHANNELS), value, np.float32), 0)
 
