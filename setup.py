@@ -99,6 +99,7 @@ setup(
             "ros-jazzy-rclpy>=7.1",
             "ros-jazzy-rmw-fastrtps-cpp>=8.4",
             "ros-jazzy-common-interfaces>=5.3",
+            "ros-jazzy-test-msgs>=2.0",  # the only wheel with actions: a gripper's action server in tests
         ],
         "sim": [
             "mujoco>=3.3",

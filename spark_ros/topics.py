@@ -43,6 +43,7 @@ GATEWAY_ENGAGE_TELEOP = "/gateway/engage_teleop"
 GATEWAY_HOLD = "/gateway/hold"
 GATEWAY_STOP = "/gateway/stop"  # latches FAULT
 GATEWAY_RESET = "/gateway/reset"
+GATEWAY_HOME_GRIPPER = "/gateway/home_gripper"  # where the gripper is told by actions
 
 # recorder services, std_srvs/Trigger
 RECORDER_START = "/recorder/start"

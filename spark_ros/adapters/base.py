@@ -69,7 +69,18 @@ class StampedPose:
     pose: Pose
 
 
-Outgoing = Floats | Trajectory | StampedTwist | StampedPose
+@dataclass(frozen=True)
+class Opening:
+    """How far a gripper shall be open that is told by ROS actions, whose goals `nodes/gripper_actions.py` makes.
+
+    Attributes:
+        width: m.
+    """
+
+    width: float
+
+
+Outgoing = Floats | Trajectory | StampedTwist | StampedPose | Opening
 
 
 class Adapter(Protocol):

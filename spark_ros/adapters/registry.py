@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from spark_ros.adapters.base import Adapter
 from spark_ros.adapters.forward_position import ForwardPosition
 from spark_ros.adapters.forward_velocity import ForwardVelocity
+from spark_ros.adapters.gripper_opening import GripperOpening
 from spark_ros.adapters.gripper_position import GripperPosition
 from spark_ros.adapters.joint_trajectory import JointTrajectory
 from spark_ros.adapters.moveit_servo import MoveItServo
@@ -26,7 +27,11 @@ ARM_ADAPTERS: dict[str, Maker] = {
     "target_pose": TargetPose,
     "moveit_servo": MoveItServo,
 }
-GRIPPER_ADAPTERS: dict[str, Maker] = {"joint_position": GripperPosition}
+GRIPPER_ADAPTERS: dict[str, Maker] = {
+    "joint_position": GripperPosition,
+    "franka_gripper": GripperOpening,
+    "gripper_command": GripperOpening,
+}
 
 
 def make_arm_adapter(spec: RobotSpec, kind: str | None = None) -> Adapter:
@@ -38,13 +43,13 @@ def make_arm_adapter(spec: RobotSpec, kind: str | None = None) -> Adapter:
     return _make("arm", ARM_ADAPTERS, spec, spec.vendor.arm_interface(kind))
 
 
-def make_gripper_adapter(spec: RobotSpec) -> Adapter:
-    """What speaks to the gripper's driver through its usual interface.
+def make_gripper_adapter(spec: RobotSpec, kind: str | None = None) -> Adapter:
+    """What speaks to the gripper's driver through its interface of this kind; through the usual one for None.
 
     Raises:
-        SparkError: Nothing speaks it.
+        SparkError: The robot's description lists no such interface, or nothing speaks it.
     """
-    return _make("gripper", GRIPPER_ADAPTERS, spec, spec.vendor.gripper[0])
+    return _make("gripper", GRIPPER_ADAPTERS, spec, spec.vendor.gripper_interface(kind))
 
 
 def _make(what: str, makers: Mapping[str, Maker], spec: RobotSpec, interface: Interface) -> Adapter:

@@ -1,82 +1,18 @@
 """The Franka Hand on the FCI: one command after the other, as its protocol has it.
 
-The hand is told a goal and goes there; a stream of widths, which policies and operators send, it does not know. So a
-width that begins to fall closes the hand at once, around whatever is there, and one that begins to rise opens it. With
-`positions` the hand goes to every width instead, without force, as soon as that width stays.
-
-A goal is never broken off for another: the next one waits until the hand is there, less than a second.
+What it is told are the goals of `control.gripper_goals`. None is broken off for another: the next one waits until the
+hand is there, less than a second.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 
+from spark_ros.control.gripper_goals import Goal, Move, Positions, TwoWays
 from spark_ros.fci.connection import Address, first_line, load_franky, open_gripper
 
-PLAY_M = 0.01  # how far a width must turn back before the hand does: a policy's widths tremble by some millimetres
-STILL_S = 0.15  # a width that has not changed for so long stays
-SAME_M = 0.002
 POLL_S = 0.02  # states of the hand; its fingers travel 2 mm meanwhile
-
-
-@dataclass(frozen=True)
-class Grasp:
-    """Close until something is held."""
-
-
-@dataclass(frozen=True)
-class Move:
-    """Go to this opening, m."""
-
-    width: float
-
-
-Goal = Grasp | Move
-
-
-class TwoWays:
-    """Goals that only open and close."""
-
-    def __init__(self, max_width: float, width: float) -> None:
-        """For a hand that opens to `max_width` and is open by `width` now, m."""
-        self._max_width = max_width
-        self._open = width > max_width / 2
-        self._extreme = width
-
-    def goal(self, target: float, now_s: float) -> Goal | None:
-        """A new goal, where `target`, m, asks for one."""
-        if self._open:
-            self._extreme = max(self._extreme, target)
-            if target < self._extreme - PLAY_M:
-                self._open, self._extreme = False, target
-                return Grasp()
-        else:
-            self._extreme = min(self._extreme, target)
-            if target > self._extreme + PLAY_M:
-                self._open, self._extreme = True, target
-                return Move(self._max_width)
-        return None
-
-
-class Positions:
-    """Goals that are widths."""
-
-    def __init__(self, max_width: float, width: float) -> None:
-        """As `TwoWays`."""
-        self._max_width = max_width
-        self._reached = self._target = width
-        self._since_s = 0.0
-
-    def goal(self, target: float, now_s: float) -> Goal | None:
-        """A new goal, where `target`, m, has come to stay at a new width."""
-        if abs(target - self._target) > SAME_M:
-            self._target, self._since_s = target, now_s
-        if abs(self._target - self._reached) <= SAME_M or now_s - self._since_s < STILL_S:
-            return None
-        self._reached = self._target
-        return Move(min(max(self._reached, 0.0), self._max_width))
 
 
 class Hand:

@@ -17,12 +17,15 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
+from spark_ros.adapters.base import Outgoing
+from spark_ros.adapters.gripper_opening import GripperOpening
 from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
 from spark_ros.contracts import ActionChunk, SparkError, TeleopInput
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode, Outcome
 from spark_ros.nodes import gateway_watches
 from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
+from spark_ros.nodes.gripper_actions import GripperActions
 from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.messages import joints_from_message
 from spark_ros.nodes.motion_messages import (
@@ -48,6 +51,9 @@ _OFF = -1.0  # what there is none of: a ROS parameter cannot be None
 DEFAULTS = {
     "robot": ("fr3", "arm, by name or YAML path: limits, frames and the driver's topics"),
     "arm_interface": ("", "which of the driver's command interfaces to use, by kind; the robot's usual one if empty"),
+    "gripper_interface": ("", "which of the gripper's, by kind; the usual one if empty"),
+    "gripper_force": (40.0, "N, for a gripper that is told by actions"),
+    "gripper_widths": (False, "send such a gripper to every width, instead of opening and closing it"),
     **{
         "control_rate_hz" if field.name == "rate_hz" else field.name: (
             _OFF if field.default is None else field.default,
@@ -85,9 +91,9 @@ class GatewayNode(ManagedNode):
         self._core = Gateway(self._spec, self._config)
         self._mode = None
         self._to_arm = make_arm_adapter(self._spec, self.params["arm_interface"] or None)
-        self._to_gripper = make_gripper_adapter(self._spec)
+        self._to_gripper = make_gripper_adapter(self._spec, self.params["gripper_interface"] or None)
         self._arm = self.advertise(message_type(self._to_arm.form), self._to_arm.topic, NEWEST)
-        self._gripper = self.advertise(message_type(self._to_gripper.form), self._to_gripper.topic, NEWEST)
+        self._gripper = self._gripper_output()
         self._setpoint = self.advertise(JointState, topics.GATEWAY_SETPOINT, STREAM)
         self._trace = self.advertise(TimeReference, topics.GATEWAY_TRACE, STREAM)
         self._stages = self.advertise(String, topics.STAGES, STREAM)
@@ -176,7 +182,7 @@ class GatewayNode(ManagedNode):
         measured = self._gateway.measured(now)
         self._speaks = True
         self._arm.publish(message_from(self._to_arm.convert(command, measured, stamp)))
-        self._gripper.publish(message_from(self._to_gripper.convert(command, measured, stamp)))
+        self._gripper(self._to_gripper.convert(command, measured, stamp))
         self._setpoint.publish(setpoint_message(command, self._spec, stamp))
         if command.source_stamp_ns is not None:
             self._trace.publish(trace_message(command.source_stamp_ns, stamp))
@@ -188,6 +194,23 @@ class GatewayNode(ManagedNode):
                 self._stages.publish(String(data=Stamps(captured, reached).to_json()))
         return bool(abs(command.velocity).max() > 0.0)
 
+    def _gripper_output(self) -> Callable[[Outgoing], None]:
+        """How the gripper's driver is told: on a topic, or by actions."""
+        if isinstance(self._to_gripper, GripperOpening):
+
+            def home() -> Outcome:
+                if self._gateway.mode.is_active:
+                    return Outcome(False, "something moves the arm: hold or reset the gateway first")
+                return actions.home()
+
+            actions = GripperActions(
+                self, self._to_gripper, self._spec.gripper, self.params["gripper_force"], self.params["gripper_widths"]
+            )
+            self.serve(Trigger, topics.GATEWAY_HOME_GRIPPER, lambda _, response: self._answer(home, response))
+            return actions.tell
+        publisher = self.advertise(message_type(self._to_gripper.form), self._to_gripper.topic, NEWEST)
+        return lambda outgoing: publisher.publish(message_from(outgoing))
+
     def _fall_silent(self) -> None:
         """Tell a driver that would go on for ever to stop, once."""
         farewell = self._to_arm.farewell(self.get_clock().now().nanoseconds) if self._speaks else None
@@ -197,7 +220,7 @@ class GatewayNode(ManagedNode):
 
     def _rival(self) -> str | None:
         """Who else publishes commands to the arm, as a sentence; None if nobody does."""
-        for topic in (self._to_arm.topic, self._to_gripper.topic):
+        for topic in (self._to_arm.topic, self._to_gripper.topic):  # who asks for actions, ROS does not tell
             publishers = [(p.node_namespace, p.node_name) for p in self.get_publishers_info_by_topic(topic)]
             own = (self.get_namespace(), self.get_name())
             if own in publishers:

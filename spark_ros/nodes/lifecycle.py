@@ -12,6 +12,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from rclpy.action import ActionClient
 from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -89,6 +90,12 @@ class ManagedNode(LifecycleNode):
 
         subscription = self.create_subscription(message_type, topic, receive, qos, **options)
         self._undo.append(lambda: self.destroy_subscription(subscription))
+
+    def acting(self, action_type: type, name: str) -> ActionClient:
+        """A client of an action."""
+        client = ActionClient(self, action_type, name)
+        self._undo.append(client.destroy)
+        return client
 
     def every(self, period_s: float, action: Callable[[], None]) -> None:
         """A timer on the monotonic clock: time synchronisation must neither stop nor hurry it."""

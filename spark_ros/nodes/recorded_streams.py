@@ -14,6 +14,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
+from spark_ros.adapters.base import Opening
 from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
 from spark_ros.data.cdr import has_header, header_stamp_ns
 from spark_ros.data.validate import DEFAULT_LIMITS
@@ -104,4 +105,4 @@ def command_topics(robot: RobotSpec) -> dict[str, type]:
     """Every topic that the gateway could command this robot on, with its message class; it uses one for the arm."""
     kinds = dict.fromkeys(interface.kind for interface in robot.vendor.arm)
     adapters = [*(make_arm_adapter(robot, kind) for kind in kinds), make_gripper_adapter(robot)]
-    return {adapter.topic: message_type(adapter.form) for adapter in adapters}
+    return {adapter.topic: message_type(adapter.form) for adapter in adapters if adapter.form is not Opening}

@@ -64,15 +64,15 @@ class VendorTopics:
         Raises:
             SparkError: The description lists no such interface.
         """
-        if kind is None:
-            return self.arm[0]
-        for interface in self.arm:
-            if interface.kind == kind:
-                return interface
-        known = ", ".join(interface.kind for interface in self.arm)
-        raise SparkError(
-            f"the robot's description lists no arm interface '{kind}': choose {known}, or add it under vendor.arm"
-        )
+        return _of_kind("arm", self.arm, kind)
+
+    def gripper_interface(self, kind: str | None = None) -> Interface:
+        """The gripper's interface of this kind; the usual one for None.
+
+        Raises:
+            SparkError: The description lists no such interface.
+        """
+        return _of_kind("gripper", self.gripper, kind)
 
 
 def vendor_from(doc: Mapping[str, Any]) -> VendorTopics:
@@ -84,6 +84,18 @@ def vendor_from(doc: Mapping[str, Any]) -> VendorTopics:
     """
     status = {str(name): str(topic) for name, topic in doc.get("status", {}).items()}
     return VendorTopics(_interfaces(doc["arm"]), _interfaces(doc["gripper"]), status)
+
+
+def _of_kind(what: str, interfaces: Sequence[Interface], kind: str | None) -> Interface:
+    if kind is None:
+        return interfaces[0]
+    for interface in interfaces:
+        if interface.kind == kind:
+            return interface
+    known = ", ".join(interface.kind for interface in interfaces)
+    raise SparkError(
+        f"the robot's description lists no {what} interface '{kind}': choose {known}, or add it under vendor.{what}"
+    )
 
 
 def _interfaces(entries: Sequence[Mapping[str, Any]]) -> tuple[Interface, ...]:

@@ -173,7 +173,15 @@ def test_an_interface_that_is_not_listed_or_not_spoken_is_refused_with_those_tha
         make_arm_adapter(FR3, "twist")
     with pytest.raises(SparkError, match=f"choose one of {', '.join(ARM_ADAPTERS)}"):
         make_arm_adapter(_with_interface(UR5E, "telepathy", tmp_path), "telepathy")
-    assert set(GRIPPER_ADAPTERS) == {"joint_position"}
+    with pytest.raises(SparkError, match="lists no gripper interface 'telepathy': choose joint_position"):
+        make_gripper_adapter(FR3, "telepathy")
+    listed = {interface.kind for name in robot_names() for interface in load_robot(name).vendor.gripper}
+    assert listed == set(GRIPPER_ADAPTERS)
+
+
+def test_a_gripper_behind_actions_is_told_the_opening():
+    for spec, kind in ((FR3, "franka_gripper"), (UR5E, "gripper_command")):
+        assert make_gripper_adapter(spec, kind).convert(resting(spec), None, STAMP).width == 0.03
 
 
 def _with_interface(spec, kind, folder):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spark_ros.fci.hand import Grasp, Move, Positions, TwoWays
+from spark_ros.control.gripper_goals import Grasp, Move, Positions, TwoWays
 
 RAMP = np.linspace(0.08, 0.0, 81)  # what the gateway sends while the hand closes
 

@@ -1,0 +1,72 @@
+"""Goals for grippers that take one after the other, made of the widths that policies and operators stream.
+
+Such a gripper is told where to be and goes there; a stream of widths it does not know. So a width that begins to fall
+closes it at once, around whatever is there, and one that begins to rise opens it: `TwoWays`. With `Positions` it goes
+to every width instead, without force, as soon as that width stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PLAY_M = 0.01  # how far a width must turn back before the hand does: a policy's widths tremble by some millimetres
+STILL_S = 0.15  # a width that has not changed for so long stays
+SAME_M = 0.002
+
+
+@dataclass(frozen=True)
+class Grasp:
+    """Close until something is held."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Go to this opening, m."""
+
+    width: float
+
+
+Goal = Grasp | Move
+
+
+class TwoWays:
+    """Goals that only open and close."""
+
+    def __init__(self, max_width: float, width: float) -> None:
+        """For a hand that opens to `max_width` and is open by `width` now, m."""
+        self._max_width = max_width
+        self._open = width > max_width / 2
+        self._extreme = width
+
+    def goal(self, target: float, now_s: float) -> Goal | None:
+        """A new goal, where `target`, m, asks for one."""
+        if self._open:
+            self._extreme = max(self._extreme, target)
+            if target < self._extreme - PLAY_M:
+                self._open, self._extreme = False, target
+                return Grasp()
+        else:
+            self._extreme = min(self._extreme, target)
+            if target > self._extreme + PLAY_M:
+                self._open, self._extreme = True, target
+                return Move(self._max_width)
+        return None
+
+
+class Positions:
+    """Goals that are widths."""
+
+    def __init__(self, max_width: float, width: float) -> None:
+        """As `TwoWays`."""
+        self._max_width = max_width
+        self._reached = self._target = width
+        self._since_s = 0.0
+
+    def goal(self, target: float, now_s: float) -> Goal | None:
+        """A new goal, where `target`, m, has come to stay at a new width."""
+        if abs(target - self._target) > SAME_M:
+            self._target, self._since_s = target, now_s
+        if abs(self._target - self._reached) <= SAME_M or now_s - self._since_s < STILL_S:
+            return None
+        self._reached = self._target
+        return Move(min(max(self._reached, 0.0), self._max_width))
