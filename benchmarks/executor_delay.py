@@ -6,7 +6,8 @@
 A bundle drives the simulated arm in process. Its chunks reach the gateway the delay after the frame they follow from
 was captured, on the simulated clock; a policy computes one chunk at a time, so that beyond 100 ms they also come more
 rarely. Every way of following them meets the same scenes. The commands' joint acceleration and jerk are differences of
-the positions that the gateway sends at 100 Hz. A run that was interrupted goes on.
+the positions that the gateway sends at 100 Hz; their peaks are often those that its limiter permits, whatever comes in.
+A run that was interrupted goes on.
 """
 
 from __future__ import annotations
