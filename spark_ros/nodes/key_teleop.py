@@ -34,7 +34,8 @@ HELP = """\
   r f  up, down             u o  roll           n      these steps are not for imitation, and back
   e    engage teleoperation                     space  let go of the deadman at once
   h    hold the arm         R    reset          x      stop the arm (latched until reset)
-  q    quit                 ?    this page      Hold a key to keep moving, tap it for a nudge."""
+  p    hand back to the policy                  Hold a key to keep moving, tap it for a nudge.
+  q    quit                 ?    this page"""
 
 
 class KeyTeleop:
@@ -53,6 +54,7 @@ class KeyTeleop:
         self._last = float("-inf")
         self.speed = 0.5
         self.closed = False
+        self._held_width: float | None = None  # of what somebody else has gripped
         self.imitate = True
 
     def press(self, key: str, now: float) -> bool:
@@ -60,7 +62,7 @@ class KeyTeleop:
         if key in MOTIONS:
             self._typed[key] = now
         elif key == "g":
-            self.closed = not self.closed
+            self.closed, self._held_width = not self.closed, None
         elif key == "n":
             self.imitate = not self.imitate
             return True  # says something about the motion, moves nothing
@@ -77,11 +79,16 @@ class KeyTeleop:
         self._last = now
         return True
 
+    def adopt(self, width: float) -> None:
+        """The gripper was told this width (m) by somebody else: taking over must not drop what it holds."""
+        self.closed = width < 0.5 * self._max_width
+        self._held_width = width if self.closed else None
+
     def teleop(self, now: float, stamp_ns: int) -> TeleopInput:
         """The input at `now`, to be stamped `stamp_ns`."""
         return TeleopInput(
             twist=self._twist(now),
-            gripper_width=0.0 if self.closed else self._max_width,
+            gripper_width=(self._held_width or 0.0) if self.closed else self._max_width,
             deadman=now - self._last < DEADMAN_S,
             imitate=self.imitate,
             stamp_ns=stamp_ns,

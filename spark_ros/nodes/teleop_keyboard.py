@@ -14,13 +14,15 @@ from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
 from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
-from sensor_msgs.msg import Joy
+from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from spark_ros import topics
+from spark_ros.control.modes import Mode
 from spark_ros.nodes import qos
 from spark_ros.nodes.key_teleop import HELP, KeyTeleop
+from spark_ros.nodes.messages import joints_from_message
 from spark_ros.nodes.motion_messages import messages_from_teleop
 from spark_ros.nodes.parameters import Parameters
 from spark_ros.nodes.run import run
@@ -36,6 +38,7 @@ DEFAULTS = {
 }
 SERVICES = {
     "e": (topics.GATEWAY_ENGAGE_TELEOP, "engage"),
+    "p": (topics.GATEWAY_ENGAGE_POLICY, "hand back"),
     "h": (topics.GATEWAY_HOLD, "hold"),
     "x": (topics.GATEWAY_STOP, "stop"),
     "R": (topics.GATEWAY_RESET, "reset"),
@@ -55,6 +58,7 @@ class TeleopKeyboard(Node):
         self._twist = self.create_publisher(TwistStamped, topics.TELEOP_TWIST, qos.NEWEST)
         self._joy = self.create_publisher(Joy, topics.TELEOP_JOY, qos.NEWEST)
         self.create_subscription(String, topics.GATEWAY_MODE, self._on_mode, qos.LATCHED)
+        self.create_subscription(JointState, topics.GATEWAY_SETPOINT, self._on_setpoint, qos.SENSOR)
         self._clients_by_key = {key: self.create_client(Trigger, name) for key, (name, _) in SERVICES.items()}
         self._terminal = ExitStack()
         self._keys = self._terminal.enter_context(single_keys(NAME))
@@ -111,6 +115,11 @@ class TeleopKeyboard(Node):
 
     def _on_mode(self, message: String) -> None:
         self._mode = message.data
+
+    def _on_setpoint(self, message: JointState) -> None:
+        if self._mode == Mode.POLICY.value:
+            with self._lock:
+                self._teleop.adopt(self._robot.gripper.width(joints_from_message(message)))
 
     def _publish(self) -> None:
         with self._lock:

@@ -75,3 +75,14 @@ def test_every_motion_key_is_on_the_help_page(keys: KeyTeleop) -> None:
     words = set(HELP.split())
     assert set(MOTIONS) <= words
     assert not keys.press("z", 0.0)
+
+
+def test_taking_over_from_a_policy_keeps_what_the_gripper_holds(keys: KeyTeleop) -> None:
+    keys.adopt(0.03)
+    assert keys.teleop(0.0, 0).gripper_width == 0.03
+    keys.press("g", 1.0)
+    assert keys.teleop(1.0, 0).gripper_width == 0.08
+    keys.press("g", 2.0)
+    assert keys.teleop(2.0, 0).gripper_width == 0.0
+    keys.adopt(0.07)
+    assert keys.teleop(3.0, 0).gripper_width == 0.08
