@@ -92,7 +92,7 @@ def test_a_key_moves_the_tool_until_its_deadman_expires(terminal: Terminal) -> N
     assert terminal.until(lambda: terminal.node.poll() is not None)
     assert terminal.node.returncode == 0
     assert termios.tcgetattr(terminal.keyboard) == terminal.before, "the terminal is as it was"
-    assert not terminal.deadman
+    assert terminal.until(lambda: not terminal.deadman)
 
 
 def test_without_a_terminal_it_says_where_to_start_it() -> None:
