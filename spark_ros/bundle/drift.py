@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spark_ros.bundle.scan_arrays import UNREADABLE
 from spark_ros.contracts import FloatArray, SparkError, TokenArray
 
 
@@ -94,7 +95,7 @@ def read_drift(path: Path, cameras: tuple[str, ...]) -> DriftStatistics:
             entries = {camera: _entry(file, camera) for camera in cameras}
             rate, *counts = (file[name].item() for name in _NUMBERS)
             return DriftStatistics(entries, float(rate), *(int(count) for count in counts))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise SparkError(
             f"{path} holds no readable drift statistics ({error}): compute them again with `spark-ros bundle drift`"
         ) from error

@@ -265,7 +265,15 @@ class Manifest(_Part):
     def to_yaml(self) -> str:
         """The text of `bundle.yaml`."""
         comment = "# A spark_ros bundle: written by `spark-ros export`, checked when loaded, not meant to be edited.\n"
-        return comment + yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False, width=120)
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        return comment + yaml.dump(values, Dumper=_WithoutAliases, sort_keys=False, width=120)
+
+
+class _WithoutAliases(yaml.SafeDumper):
+    """Writes what `read_yaml` reads: equal values in two places are written twice."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 def _require_units(place: str, names: Names, stated: Units | None, computed: tuple[str, ...]) -> None:

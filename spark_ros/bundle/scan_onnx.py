@@ -73,7 +73,7 @@ def view_of(path: Path) -> memoryview:
     """
     if path.stat().st_size == 0:
         raise Damage("is empty")
-    return memoryview(np.memmap(path, np.uint8, "r"))
+    return np.memmap(path, np.uint8, "r").data
 
 
 class _Scan:
