@@ -98,15 +98,27 @@ def unpacked(archive: Path) -> tuple[Path, Manifest]:
         raise SparkError(f"{archive} cannot be read ({error.strerror}): check its permissions") from error
     if folder.is_dir():
         try:
-            return folder, verify_files(folder)
+            manifest = verify_files(folder)
+            if manifest == _manifest_of(archive):
+                return folder, manifest
         except SparkError:
-            shutil.rmtree(folder, ignore_errors=True)  # somebody changed the cache; the archive is the original
+            pass
+        shutil.rmtree(folder, ignore_errors=True)  # somebody changed the cache; the archive is the original
     try:
         return folder, unpack(archive, folder)
     except SparkError:
         if folder.is_dir():  # the other node of the same graph was faster
             return folder, verify_files(folder)
         raise
+
+
+def _manifest_of(archive: Path) -> Manifest | None:
+    """What an archive says of itself; None where it is damaged."""
+    try:
+        with archive.open("rb") as stream:
+            return _check_names(stream, list(_entries(stream, os.fstat(stream.fileno()).st_size)), str(archive))
+    except (Damage, OSError):
+        return None
 
 
 def _extract(archive: Path, folder: Path) -> None:
@@ -125,8 +137,8 @@ def _extract(archive: Path, folder: Path) -> None:
                     left -= len(content)
 
 
-def _check_names(stream: IO[bytes], entries: list[_Entry], where: str) -> None:
-    """Names are those of the manifest, which comes first."""
+def _check_names(stream: IO[bytes], entries: list[_Entry], where: str) -> Manifest:
+    """The manifest, which comes first; all other names are those that it lists."""
     names = [entry.name for entry in entries]
     if not names or names[0] != MANIFEST_FILE:
         raise Damage(f"is no packed bundle: it begins with {names[0] if names else 'nothing'}, not with a manifest")
@@ -143,6 +155,7 @@ def _check_names(stream: IO[bytes], entries: list[_Entry], where: str) -> None:
     if strangers := set(names[1:]) ^ set(manifest.files):
         name = sorted(strangers)[0]
         raise Damage(f"lacks {name}" if name in manifest.files else f"holds {name}, which its manifest does not list")
+    return manifest
 
 
 def _entries(stream: IO[bytes], length: int) -> Iterator[_Entry]:

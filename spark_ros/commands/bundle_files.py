@@ -9,19 +9,19 @@ from pathlib import Path
 from spark_ros.commands.common import Verbs, add_verb
 
 _SHOWN = 12  # lines of a heading; all of them are in --json
-_BUNDLE = "name of a folder in models/, or the path of a folder or of a packed bundle"
+BUNDLE = "name of a folder in models/, or the path of a folder or of a packed bundle"
 
 
 def add_to(what: Verbs) -> None:
     """Adds the verbs."""
     diff = add_verb(what, "diff", "say how two bundles differ; exit status 0 if they do not, 1 if they do")
-    diff.add_argument("left", help=_BUNDLE)
+    diff.add_argument("left", help=BUNDLE)
     diff.add_argument("right", help="likewise")
     diff.add_argument("--json", action="store_true", help="print everything as JSON")
     diff.set_defaults(run=_diff)
 
     pack = add_verb(what, "pack", "write a bundle into one file, the same bytes for the same bundle")
-    pack.add_argument("bundle", help=_BUNDLE)
+    pack.add_argument("bundle", help=BUNDLE)
     pack.add_argument("--out", metavar="FILE", help="(default: <id>.tar here)")
     pack.set_defaults(run=_pack, interrupted="interrupted; nothing was written")
 
@@ -43,7 +43,7 @@ def add_to(what: Verbs) -> None:
         "Upload a bundle as one commit of a repository, made private if it is not there. The hub and the login are\n"
         "those of huggingface_hub (HF_ENDPOINT, `hf auth login`).",
     )
-    push.add_argument("bundle", help=_BUNDLE)
+    push.add_argument("bundle", help=BUNDLE)
     push.add_argument("repository", help="<user>/<repository>")
     push.add_argument("--public", action="store_true", help="a repository that is made can be seen by everybody")
     push.set_defaults(run=_push)

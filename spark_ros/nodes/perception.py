@@ -36,6 +36,7 @@ DEFAULTS = {
     "bundle": ("", "trained bundle: the name of a folder in models/, or a path"),
     "threads": (1, "processor threads of the encoder"),
     "provider": ("cpu", "where the encoder runs: cpu, openvino, cuda or tensorrt"),
+    "allow_fallback": (False, "run on the processor, with a warning, where the provider does not start"),
     "cores": ([], "processor cores that the encoder may run on, as text; none for any"),
     "half": (False, "compute a float32 graph in the processor's 16-bit floats; provider openvino"),
     "camera_delay_s": (0.0, "how much later than the training's cameras these deliver and stamp their frames"),
@@ -66,6 +67,7 @@ class PerceptionNode(ManagedNode):
         options = SessionOptions(
             threads=self.params["threads"],
             provider=self.params["provider"],
+            allow_fallback=self.params["allow_fallback"],
             cores=self._cores,
             half=self.params["half"],
         )

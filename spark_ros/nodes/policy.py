@@ -32,6 +32,7 @@ DEFAULTS = {
     "bundle": ("", "trained bundle: the name of a folder in models/, or a path; the same as perception's"),
     "threads": (1, "processor threads of the policy"),
     "provider": ("cpu", "where the policy runs: cpu, openvino, cuda or tensorrt"),
+    "allow_fallback": (False, "run on the processor, with a warning, where the provider does not start"),
     "rate_hz": (0.0, "most chunks per second; 0 for the rate the bundle was trained at"),
     "alignment_tolerance_s": (DEFAULT_TOLERANCE_S, "longest time between the frames of one observation"),
 }
@@ -57,7 +58,11 @@ class PolicyNode(ManagedNode):
             raise SparkError("the parameter bundle is empty: give the name of a folder in models/, or a path")
         self._bundle: Bundle = load_bundle(bundle_directory(self.params["bundle"]))
         manifest, robot = self._bundle.manifest, self._bundle.robot
-        options = SessionOptions(threads=self.params["threads"], provider=self.params["provider"])
+        options = SessionOptions(
+            threads=self.params["threads"],
+            provider=self.params["provider"],
+            allow_fallback=self.params["allow_fallback"],
+        )
         self._runtime = PolicyRuntime(self._bundle, options)
         self._period_ns = round(1e9 / (self.params["rate_hz"] or manifest.rate_hz))
         self._aligner: ObservationAligner[StateFeatures] = ObservationAligner(

@@ -6,8 +6,9 @@ builds of ONNX Runtime in one environment overwrite each other.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from spark_ros.contracts import SparkError
 from spark_ros.runtime.cores import on_cores
 from spark_ros.runtime.engine_cache import engine_folder
 from spark_ros.runtime.openvino_session import OpenVinoSession
+
+_LOG = logging.getLogger(__name__)
 
 
 class Session(Protocol):
@@ -40,6 +43,7 @@ class SessionOptions:
         cores: Processor cores that its threads may run on, by number; empty for any.
         half: Whether a float32 graph may be computed in the device's 16-bit floats, where the provider can. The
             bundle's self-test decides whether the outcome is still good enough.
+        allow_fallback: Whether the processor may do the work where the provider does not start; it is said loudly.
     """
 
     threads: int = 1
@@ -47,14 +51,15 @@ class SessionOptions:
     spinning: bool = False
     cores: tuple[int, ...] = ()
     half: bool = False
+    allow_fallback: bool = False
 
 
 def open_session(file: Path, options: SessionOptions) -> Session:
     """A session for an ONNX file.
 
     Raises:
-        SparkError: The provider is unknown, is not installed or did not start, it cannot do what is asked for, or the
-            file is not a graph that it can run.
+        SparkError: The provider is unknown; it is not installed, did not start or cannot do what is asked for, and
+            nobody allowed the processor in its place; or the file is not a graph that can be run.
     """
     if options.provider not in PROVIDERS or options.threads < 1:
         raise SparkError(
@@ -62,7 +67,18 @@ def open_session(file: Path, options: SessionOptions) -> Session:
             f"use one of {', '.join(PROVIDERS)} and at least one thread"
         )
     with on_cores(options.cores):  # a pool's threads inherit the cores of the thread that makes it
-        return PROVIDERS[options.provider](file, options)
+        try:
+            return PROVIDERS[options.provider](file, options)
+        except SparkError as error:
+            if not options.allow_fallback or options.provider == "cpu":
+                raise
+            session = PROVIDERS["cpu"](file, replace(options, provider="cpu", half=False))
+            _LOG.warning(
+                "RUNNING ON THE PROCESSOR instead of %s, as allow_fallback permits: expect it to be slower (%s)",
+                options.provider,
+                error,
+            )
+            return session
 
 
 def _onnxruntime(provider: str, settings: Callable[[Path], Mapping[str, str]] = lambda file: {}) -> _Opener:

@@ -73,6 +73,13 @@ def test_changed_cache_is_made_again_from_the_archive(archive):
     assert load_bundle(archive).manifest.id.startswith("tiny-")
 
 
+def test_another_sound_bundle_in_the_cache_is_not_taken_for_the_packed_one(archive):
+    folder = load_bundle(archive).folder
+    manifest = load_bundle(archive).manifest
+    seal(folder, manifest.model_dump(mode="json", exclude_defaults=True) | {"rate_hz": 20.0})
+    assert load_bundle(archive).manifest == manifest
+
+
 def test_folder_that_is_there_is_not_overwritten(archive, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")

@@ -1,5 +1,6 @@
 import sys
 
+import numpy as np
 import onnxruntime
 import pytest
 
@@ -44,6 +45,21 @@ def test_silent_fallback_to_the_processor_is_refused(graph, monkeypatch):
     monkeypatch.setattr(onnxruntime, "InferenceSession", FallenBack)
     with pytest.raises(SparkError, match="fell back to CPUExecutionProvider"):
         open_session(graph, SessionOptions(provider="cuda"))
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has CUDA")
+def test_fallback_that_was_allowed_is_said_loudly(graph, caplog):
+    session = open_session(graph, SessionOptions(provider="cuda", allow_fallback=True))
+    assert session.run(["tokens"], {"images": np.zeros((1, 8, 8, 3), np.uint8)})[0].shape == (1, 4, 48)
+    assert "RUNNING ON THE PROCESSOR instead of cuda" in caplog.text and caplog.records[0].levelname == "WARNING"
+
+
+def test_fallback_excuses_neither_a_damaged_graph_nor_an_unknown_provider(tmp_path, graph):
+    (tmp_path / "encoder.onnx").write_bytes(b"nonsense")
+    with pytest.raises(SparkError, match="cannot be run"):
+        open_session(tmp_path / "encoder.onnx", SessionOptions(provider="cuda", allow_fallback=True))
+    with pytest.raises(SparkError, match="use one of"):
+        open_session(graph, SessionOptions(provider="abacus", allow_fallback=True))
 
 
 def test_missing_onnxruntime_says_what_to_install(graph, monkeypatch):
