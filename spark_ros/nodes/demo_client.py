@@ -16,6 +16,7 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -60,14 +61,17 @@ class DemoClient:
         node.create_subscription(DiagnosticArray, diagnostics.TOPIC, self._on_diagnostics, 20)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._executor.spin, name=name, daemon=True)
+        self._enough: Future = Future()
+        self._thread = threading.Thread(
+            target=self._executor.spin_until_future_complete, args=(self._enough,), name=name, daemon=True
+        )
         self._thread.start()
 
     def __enter__(self) -> DemoClient:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(2.0)
+        self._enough.set_result(None)  # not the executor's shutdown, which fails callbacks that are under way
         self._thread.join(2.0)
         self._node.destroy_node()
         rclpy.try_shutdown(context=self._context)

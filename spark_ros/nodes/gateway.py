@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from geometry_msgs.msg import TwistStamped
 from sensor_msgs.msg import JointState, Joy, TimeReference
@@ -46,6 +46,7 @@ from spark_ros.runtime.trace import Stamps
 
 RIVAL_PERIOD_S = 0.5  # asking the graph who publishes takes less than a millisecond, but not nothing
 STOP_S = 2.0  # longest braking: 2.6 rad/s at a tenth of the FR3's acceleration
+Read = TypeVar("Read")
 _OFF = -1.0  # what there is none of: a ROS parameter cannot be None
 
 DEFAULTS = {
@@ -106,7 +107,7 @@ class GatewayNode(ManagedNode):
         self.subscribe(Joy, topics.TELEOP_JOY, self._on_joy, SENSOR)
         self.subscribe(TwistStamped, topics.TELEOP_TWIST, self._on_twist, SENSOR)
         self.subscribe(JointState, topics.TELEOP_JOINTS, self._on_teleop_joints, SENSOR)
-        gateway_watches.GatewayWatches(self, lambda: self._gateway)
+        gateway_watches.GatewayWatches(self, lambda: self._gateway, self._spec.vendor.status)
         for name, action in (
             (topics.GATEWAY_ENGAGE_POLICY, lambda: self._engage(Mode.POLICY)),
             (topics.GATEWAY_ENGAGE_TELEOP, lambda: self._engage(Mode.TELEOP)),
@@ -262,19 +263,20 @@ class GatewayNode(ManagedNode):
         self._check(self._gateway.on_joint_state(joints_from_message(message), time.monotonic()))
 
     def _on_ee_chunk(self, message: MultiDOFJointTrajectory) -> None:
-        self._on_chunk(chunk_from_ee_message(message, self._spec))
+        self._on_chunk(lambda: chunk_from_ee_message(message, self._spec))
 
     def _on_joint_chunk(self, message: JointTrajectory) -> None:
-        self._on_chunk(chunk_from_joint_message(message, self._spec))
+        self._on_chunk(lambda: chunk_from_joint_message(message, self._spec))
 
     def _on_ee_delta_chunk(self, message: MultiDOFJointTrajectory) -> None:
-        self._on_chunk(as_changes(chunk_from_ee_message(message, self._spec)))
+        self._on_chunk(lambda: as_changes(chunk_from_ee_message(message, self._spec)))
 
     def _on_joint_delta_chunk(self, message: JointTrajectory) -> None:
-        self._on_chunk(as_changes(chunk_from_joint_message(message, self._spec)))
+        self._on_chunk(lambda: as_changes(chunk_from_joint_message(message, self._spec)))
 
-    def _on_chunk(self, chunk: ActionChunk) -> None:
+    def _on_chunk(self, read: Callable[[], ActionChunk]) -> None:
         if self._gateway.mode is Mode.POLICY:  # elsewhere the policy thinks aloud, which nobody needs to hear of
+            chunk = self._or_hold(read)
             outcome = self._gateway.on_chunk(chunk, time.monotonic())
             if outcome.ok:
                 self._accepted = (chunk.stamp_ns, self.get_clock().now().nanoseconds)
@@ -301,7 +303,16 @@ class GatewayNode(ManagedNode):
             reason = f"the operator's joystick stopped {now - heard:.2f} s ago: engage again when it is back"
             self._gateway.hold(reason)
             return
-        self._check(self._gateway.on_teleop(read(joy), now))
+        teleop = self._or_hold(lambda: read(joy))
+        self._check(self._gateway.on_teleop(teleop, now))
+
+    def _or_hold(self, read: Callable[[], Read]) -> Read:
+        """What a message says; who sends one that cannot be read does not move the arm any more."""
+        try:
+            return read()
+        except SparkError as error:
+            self._gateway.hold(str(error))
+            raise
 
     def _check(self, outcome: Outcome) -> None:
         if not outcome.ok:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sensor_msgs.msg import Image
@@ -21,29 +21,39 @@ from spark_ros.control.modes import Mode
 from spark_ros.nodes.feature_contract import FeatureContract
 from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.qos import LATCHED, SENSOR, STREAM
+from spark_ros.robots.vendor import STATUS
+
+NONE = "none"
+_STATUS_OF = {
+    "ur_robot_mode_topic": "robot_mode",
+    "ur_safety_mode_topic": "safety_mode",
+    "ur_program_running_topic": "program_running",
+    "speed_scaling_topic": "speed_scaling",
+    "franka_state_topic": "franka_state",
+}
 
 DEFAULTS = {
     "image_topics": ([""], "sensor_msgs/Image to watch for frozen cameras, beside perception's features"),
-    "ur_robot_mode_topic": ("/io_and_status_controller/robot_mode", "ur_dashboard_msgs/RobotMode; empty: none"),
-    "ur_safety_mode_topic": ("/io_and_status_controller/safety_mode", "ur_dashboard_msgs/SafetyMode; empty: none"),
-    "ur_program_running_topic": ("/io_and_status_controller/robot_program_running", "std_msgs/Bool; empty: none"),
-    "speed_scaling_topic": ("/speed_scaling_state_broadcaster/speed_scaling", "std_msgs/Float64, percent; empty: none"),
-    "franka_state_topic": ("/franka_robot_state_broadcaster/robot_state", "franka_msgs/FrankaRobotState; empty: none"),
-    "arm_status_topic": (topics.ARM_STATUS, "std_msgs/String, JSON: ready, reason; empty: none"),
+    **{
+        parameter: ("", f"{STATUS[kind]}; empty: as the robot's description says, none: not at all")
+        for parameter, kind in _STATUS_OF.items()
+    },
+    "arm_status_topic": (topics.ARM_STATUS, "std_msgs/String, JSON: ready, reason; none: not at all"),
 }
 
 
 class GatewayWatches:
     """Subscribes for a gateway node; what arrives goes to the core as it is then."""
 
-    def __init__(self, node: ManagedNode, core: Callable[[], Gateway]) -> None:
+    def __init__(self, node: ManagedNode, core: Callable[[], Gateway], status: Mapping[str, str]) -> None:
         """Call within the node's `setup`.
 
         Args:
-            node: Whose parameters name the topics.
+            node: Whose parameters may name other topics than the robot's description.
             core: The gateway's core, which may be replaced.
+            status: Topics of the robot's description, see `robots.vendor.VendorTopics`.
         """
-        self._node, self._core = node, core
+        self._node, self._core, self._status = node, core, status
         self._watched: set[str] = set()
         self._vendor("ur_robot_mode_topic", "ur_dashboard_msgs.msg", "RobotMode", self._on_ur_robot_mode)
         self._vendor("ur_safety_mode_topic", "ur_dashboard_msgs.msg", "SafetyMode", self._on_ur_safety_mode)
@@ -63,19 +73,27 @@ class GatewayWatches:
         try:
             kind = getattr(importlib.import_module(module), name)
         except ImportError:
-            if self._node.count_publishers(self._node.params[parameter] or "/none"):
+            topic = self._topic(parameter)
+            if topic and self._node.count_publishers(topic):
                 package = module.split(".", maxsplit=1)[0]
                 self._node.get_logger().warning(
-                    f"somebody publishes {self._node.params[parameter]}, but {package} is not installed: the gateway "
+                    f"somebody publishes {topic}, but {package} is not installed: the gateway "
                     "will not notice what the arm's controller says there"
                 )
             return
         self._listen(parameter, kind, handler, qos)
 
     def _listen(self, parameter: str, kind: Any, handler: Callable[[Any], None], qos: Any = LATCHED) -> None:
-        topic = self._node.params[parameter]
+        topic = self._topic(parameter)
         if topic:
             self._node.subscribe(kind, topic, handler, qos)
+
+    def _topic(self, parameter: str) -> str:
+        """Where to listen; empty for nowhere."""
+        given: str = self._node.params[parameter]
+        if given == NONE:
+            return ""
+        return given or self._status.get(_STATUS_OF.get(parameter, ""), "")
 
     def _on_ur_robot_mode(self, message: Any) -> None:
         self._core().vendor.on_ur_robot_mode(message.mode)

@@ -14,6 +14,14 @@ import numpy as np
 
 from spark_ros.contracts import FloatArray, SparkError
 
+STATUS = {
+    "program_running": "std_msgs/Bool: whether the program runs that lets commands through",
+    "speed_scaling": "std_msgs/Float64, percent of the asked speed",
+    "robot_mode": "ur_dashboard_msgs/RobotMode",
+    "safety_mode": "ur_dashboard_msgs/SafetyMode",
+    "franka_state": "franka_msgs/FrankaRobotState",
+}
+
 
 @dataclass(frozen=True)
 class Interface:
@@ -39,9 +47,8 @@ class VendorTopics:
     Attributes:
         arm: Command interfaces of the arm, the usual one first.
         gripper: Command interfaces of the gripper, the usual one first.
-        status: Topics on which the driver reports its own state, by what they say: any of ``program_running``
-            (`std_msgs/Bool`), ``speed_scaling`` (`std_msgs/Float64`, percent), ``robot_mode`` and ``safety_mode``
-            (messages of the vendor's own).
+        status: Topics on which the driver reports its own state, by what they say, any of `STATUS`: the gateway listens
+            to them, and the simulated arm speaks on those that stock messages suffice for.
     """
 
     arm: tuple[Interface, ...]
@@ -80,9 +87,11 @@ def vendor_from(doc: Mapping[str, Any]) -> VendorTopics:
 
     Raises:
         KeyError: Something is missing.
-        ValueError: A list is empty or an orientation is not three numbers.
+        ValueError: A list is empty, an orientation is not three numbers, or a status is none of `STATUS`.
     """
     status = {str(name): str(topic) for name, topic in doc.get("status", {}).items()}
+    if unknown := sorted(status.keys() - STATUS.keys()):  # a misspelt one would never be listened to
+        raise ValueError(f"vendor.status knows no {', '.join(unknown)}: choose among {', '.join(STATUS)}")
     return VendorTopics(_interfaces(doc["arm"]), _interfaces(doc["gripper"]), status)
 
 

@@ -117,6 +117,7 @@ def test_gateway_follows_a_policy_within_limits_and_says_what_it_commanded(gatew
     [
         pytest.param(lambda m: _with_x(m, float("nan")), "finite", id="NaN"),
         pytest.param(lambda m: _with_x(m, 3.0), "beginning moves the tool by", id="a metre away"),
+        pytest.param(lambda m: _without_gripper(m), "expected a transform each for", id="of another length"),
     ],
 )
 def test_gateway_holds_on_a_bad_chunk(gateway: Observed, spoil: Callable, reason: str) -> None:
@@ -126,6 +127,8 @@ def test_gateway_holds_on_a_bad_chunk(gateway: Observed, spoil: Callable, reason
     policy.spoil = spoil
     assert gateway.comes_to_rest_in("hold"), gateway.graph.logs()
     gateway.graph.complaint("gateway", reason)
+    # One is enough: it must not take a policy that has gone silent to stop the arm.
+    assert reason in gateway.graph.trigger(topics.GATEWAY_HOLD).message
     assert np.all(np.isfinite(np.array(gateway.arm.commands)))
 
 
@@ -209,6 +212,27 @@ def test_gateway_follows_an_operator_only_while_the_deadman_is_held(gateway: Obs
     assert gateway.mode == "hold" and gateway.speed < 1e-3, "nothing goes on by itself"
     gateway.engage(topics.GATEWAY_ENGAGE_TELEOP)
     assert gateway.is_moving()
+
+
+def test_gateway_holds_on_a_twist_in_another_frame(gateway: Observed) -> None:
+    graph = gateway.graph
+    twists, joys = graph.advertise(TwistStamped, topics.TELEOP_TWIST), graph.advertise(Joy, topics.TELEOP_JOY)
+    frame = {"id": SPEC.base_frame}
+
+    def speak() -> None:
+        stamp = graph.client.get_clock().now().nanoseconds
+        velocity = np.array([0.0, 0.05, 0.0, 0.0, 0.0, 0.0])
+        twist, joy = messages_from_teleop(TeleopInput(velocity, 0.08, True, True, stamp), SPEC)
+        twist.header.frame_id = frame["id"]
+        joys.publish(joy)
+        twists.publish(twist)
+
+    graph.client.create_timer(0.05, speak)
+    gateway.engage(topics.GATEWAY_ENGAGE_TELEOP)
+    assert gateway.is_moving(), graph.logs()
+    frame["id"] = "somewhere"
+    assert gateway.comes_to_rest_in("hold"), graph.logs()
+    assert "motion in frame 'somewhere'" in graph.trigger(topics.GATEWAY_HOLD).message
 
 
 def test_letting_go_of_the_deadman_counts_without_another_twist(gateway: Observed) -> None:
@@ -321,6 +345,12 @@ def test_gateway_refuses_a_setting_that_makes_no_sense(graph: GraphUnderTest) ->
 def _with_x(message: MultiDOFJointTrajectory, x: float) -> MultiDOFJointTrajectory:
     for point in message.points:
         point.transforms[0].translation.x = x
+    return message
+
+
+def _without_gripper(message: MultiDOFJointTrajectory) -> MultiDOFJointTrajectory:
+    for point in message.points:
+        point.transforms = point.transforms[:1]
     return message
 
 

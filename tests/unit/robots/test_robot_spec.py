@@ -98,3 +98,12 @@ def test_a_damaged_description_is_refused_with_what_is_wrong(tmp_path, damage, s
 def test_an_unknown_robot_is_refused_with_the_known_ones(name):
     with pytest.raises(SparkError, match="fr3"):
         load_robot(name)
+
+
+def test_a_status_that_nobody_would_listen_to_is_refused(tmp_path):
+    document = yaml.safe_load(FR3_TEXT)
+    document["vendor"]["status"] = {"saftey_mode": "/safety"}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(SparkError, match=r"vendor.status knows no saftey_mode: choose among program_running"):
+        load_robot(path)
