@@ -20,7 +20,7 @@ from spark_ros.control.gateway import Gateway
 from spark_ros.control.modes import Mode
 from spark_ros.nodes.feature_contract import FeatureContract
 from spark_ros.nodes.lifecycle import ManagedNode
-from spark_ros.nodes.qos import LATCHED, SENSOR, STREAM
+from spark_ros.nodes.qos import LATCHED, NEWEST, SENSOR, STREAM
 from spark_ros.robots.vendor import STATUS
 
 NONE = "none"
@@ -87,6 +87,9 @@ class GatewayWatches:
         topic = self._topic(parameter)
         if topic:
             self._node.subscribe(kind, topic, handler, qos)
+        if topic and qos is LATCHED:
+            # A publisher that does not keep its last word never meets a subscriber that asks for it.
+            self._node.subscribe(kind, topic, handler, NEWEST)
 
     def _topic(self, parameter: str) -> str:
         """Where to listen; empty for nowhere."""

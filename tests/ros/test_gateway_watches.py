@@ -10,7 +10,7 @@ import pytest
 import yaml
 from arm_for_tests import PerfectArm
 from graph_for_tests import GraphUnderTest, until
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 
 from spark_ros import topics
 from spark_ros.nodes.qos import LATCHED
@@ -39,6 +39,15 @@ def test_the_gateway_listens_where_the_robots_description_says(graph: GraphUnder
     assert until(lambda: "External Control" in graph.trigger(topics.GATEWAY_ENGAGE_TELEOP).message), graph.logs()
     running.publish(Bool(data=True))
     assert until(lambda: graph.trigger(topics.GATEWAY_ENGAGE_TELEOP).success), graph.logs()
+
+
+def test_a_driver_that_does_not_keep_its_last_word_is_heard_too(graph: GraphUnderTest) -> None:
+    graph.start("gateway")
+    graph.activate("gateway")
+    PerfectArm(graph, load_robot("fr3"))
+    status = graph.advertise(String, topics.ARM_STATUS, 10)  # volatile, as a publisher is unless told otherwise
+    status.publish(String(data='{"ready": false, "reason": "door open"}'))
+    assert until(lambda: "door open" in graph.trigger(topics.GATEWAY_ENGAGE_TELEOP).message), graph.logs()
 
 
 def test_a_parameter_wins_over_the_description(graph: GraphUnderTest, tmp_path: Path) -> None:
