@@ -62,7 +62,7 @@ def _are_distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
 Word = Annotated[str, Field(pattern=r"^\S+$", max_length=100)]
 Names = Annotated[tuple[Word, ...], Field(min_length=1), AfterValidator(_are_distinct)]
-Units = tuple[Literal["m", "rad", "m/s", "rad/s", "1"], ...]
+Units = tuple[Annotated[str, Field(pattern=r"^(m|rad|m/s|rad/s|1)$")], ...]
 FileName = Annotated[str, AfterValidator(inside_the_folder)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[float, Field(gt=0.0)]
