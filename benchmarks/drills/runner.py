@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.common import ROOT
-from benchmarks.drills.analysis import Stop, arm, peaks, same_commands, stop
+from benchmarks.drills.analysis import Arm, Peaks, Stop, arm, peaks, same_commands, stop
 from benchmarks.drills.rig import Rig
 from benchmarks.drills.scene import Scene
 from benchmarks.drills.table import Drill
@@ -51,7 +51,7 @@ def run_all(chosen: Sequence[Drill], runs: int, bundle: str, keep: Keep) -> list
         A row for each run, with the drill's name.
 
     Raises:
-        SparkError: A graph does not start, or cannot be brought to where a drill begins.
+        SparkError: Bad arguments of a graph.
     """
     rows: list[Row] = []
     for graph in dict.fromkeys(drill.graph for drill in chosen):
@@ -80,6 +80,7 @@ class _Stage:
         self._down()
 
     def run(self, drill: Drill) -> Row:
+        problem = ""
         for attempt in range(ATTEMPTS):
             try:
                 scene = self._up()
@@ -88,13 +89,12 @@ class _Stage:
             except SparkError as error:  # nothing of it may be left behind: the next attempt begins afresh
                 print(f"{drill.name}: attempt {attempt + 1} failed: {error}", flush=True)
                 self._down()
-                if attempt == ATTEMPTS - 1:
-                    raise SparkError(f"drill '{drill.name}' could not be run: {error}") from error
+                problem = str(error)
                 continue
             if not row["recovered"]:
                 self._down()
             return {**row, "attempts": attempt + 1}
-        raise AssertionError
+        return _not_run(drill, problem)
 
     def _up(self) -> Scene:
         if self._scene is None:
@@ -192,6 +192,25 @@ def judge(row: Mapping[str, Any], drill: Drill) -> list[str]:
     for name, how in row["hurt"].items():
         found.append(f"{name} ended: {how}")
     return found
+
+
+def _not_run(drill: Drill, problem: str) -> Row:
+    """The row of a drill that could not even begin, so that the others go on."""
+    return {
+        "drill": drill.name,
+        "mode": "not run",
+        "reason": problem,
+        **asdict(Stop(None, None, None)),
+        "commands": asdict(Peaks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)),
+        "as_stated": True,
+        "arm": asdict(Arm(None, 0.0, 0.0, 0.0, 0.0)),
+        "recovered": False,
+        "problem": problem,
+        "recovery_s": None,
+        "hurt": {},
+        "complaints": [f"could not be run: {problem}"],
+        "attempts": ATTEMPTS,
+    }
 
 
 def _into_motion(scene: Scene, drill: Drill) -> int:

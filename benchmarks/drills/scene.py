@@ -35,6 +35,7 @@ WORTH_STOPPING_RAD_S = 0.2  # of the fastest joint: where a drill begins
 NEW_SCENE_S = 0.5  # until what cameras, encoder and policy know is of the new scene
 ENGAGE = {Mode.POLICY: topics.GATEWAY_ENGAGE_POLICY, Mode.TELEOP: topics.GATEWAY_ENGAGE_TELEOP}
 STAMPING = ("sim_arm", "gateway", "perception", "policy", "operator")  # nodes that look at the clock
+SILENT_S = 0.5  # without a command, nothing is commanded: a busy machine pauses for less
 _POLL_S = 0.01
 
 
@@ -69,7 +70,7 @@ class Scene(DemoClient):
     @property
     def speed(self) -> float:
         """Of the fastest joint in the last command, rad/s; 0 where there has been none for a while."""
-        return self._speed if time.monotonic() - self._heard < 0.2 else 0.0
+        return self._speed if time.monotonic() - self._heard < SILENT_S else 0.0
 
     def wait_for_graph(self) -> None:
         """Returns once simulator and gateway have been heard of.
