@@ -184,8 +184,8 @@ def test_an_episode_does_not_start_with_two_robots_on_the_graph(
     Robot(graph)
     graph.activate("recorder")
     other = graph.client.create_publisher(JointState if topic == topics.JOINT_STATES else Image, topic, 10)
-    assert until(lambda: "would mix two robots" in graph.trigger(topics.RECORDER_START).message), graph.logs()
-    assert graph.trigger(topics.RECORDER_START).message.startswith(f"{topic} has 2 publishers (client, client)")
+    refusal = f"{topic} has 2 publishers (client, client), so that an episode would mix two robots"
+    assert until(lambda: graph.trigger(topics.RECORDER_START).message.startswith(refusal)), graph.logs()
     graph.client.destroy_publisher(other)
     start_episode(graph)
 
