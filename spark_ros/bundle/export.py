@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +34,6 @@ from spark_ros.bundle.manifest import (
     GoldenEntry,
     Manifest,
     PolicyEntry,
-    Units,
 )
 from spark_ros.bundle.observations import Observations, read_observations
 from spark_ros.bundle.quantise import PRECISIONS
@@ -254,12 +253,11 @@ def _manifest(
             horizon=info.action.horizon,
             dt_s=info.action.dt_s,
             names=info.action_names,
-            # Whether they are units is checked by the manifest itself, as of any other.
-            units=cast(Units, action_units(info.action.kind, info.action_names, info.joint_names)),
+            units=action_units(info.action.kind, info.action_names, info.joint_names),
         ),
         rate_hz=1.0 / info.action.dt_s,
         proprioception=info.proprioception_names,
-        proprioception_units=cast(Units, proprioception_units(info.proprioception_names, info.joint_names)),
+        proprioception_units=proprioception_units(info.proprioception_names, info.joint_names),
         golden=golden,
         parity=PARITY_FILE,
         statistics=STATISTICS_FILE,
