@@ -121,7 +121,6 @@ setup(
         "hub": ["huggingface_hub>=1.0"],  # bundles and datasets pushed to a hub, bundles pulled; nothing else needs it
         # libfranka, for an arm without a ROS driver; pinned: it decides which robot software it can talk to
         "fci": ["franky-control==2.0.0"],
-        "realsense": ["pyrealsense2>=2.55"],
         "teleop": ["evdev-binary>=1.9"],  # gamepads; as wheels, because robots have no compiler (provides `evdev`)
         "dev": [
             "evdev-binary>=1.9",
