@@ -85,6 +85,7 @@ class Teleop(Node):
         self._lost, self._reopened, self._said = "", 0.0, ""
         self._mode, self._held = "", False
         self._hand: Hand | None = None
+        self._arm = self._robot.home  # (J,) rad, where it was last told to be while the device did not move it
         self._twist = self.create_publisher(TwistStamped, topics.TELEOP_TWIST, qos.NEWEST)
         self._joy = self.create_publisher(Joy, topics.TELEOP_JOY, qos.NEWEST)
         self._joints = self.create_publisher(JointState, topics.TELEOP_JOINTS, qos.NEWEST)
@@ -110,8 +111,8 @@ class Teleop(Node):
         now = time.monotonic()
         requests = self._poll(now)
         hand = self._device.hand(now)
-        if self._lost:
-            hand = Hand(np.zeros(6), hand.opening, False)
+        if self._lost or not hand.deadman:  # a stick that is held without the deadman is nobody's business
+            hand = Hand(np.zeros(6), hand.opening, False, hand.imitate)
         taken = hand.deadman and not self._held and self._mode == Mode.POLICY.value and self._values["take_over"]
         self._held, self._hand = hand.deadman, hand
         self._publish(hand)
@@ -125,6 +126,8 @@ class Teleop(Node):
             if self._lost and now - self._reopened >= REOPEN_S:
                 self._reopened = now
                 self._device = make_device(self._values["device"], self._settings)
+                if self._hand is not None:
+                    self._device.adopt(self._hand.opening, self._arm)  # a new one would open what the gripper holds
                 self._lost = ""
             return [] if self._lost else self._device.poll(now)
         except SparkError as error:
@@ -155,6 +158,8 @@ class Teleop(Node):
     def _answered(self, request: Request, future: Future) -> None:
         answer = future.result()
         self._say(f"{request.value}: {answer.message or ('done' if answer.success else 'refused')}")
+        if request is Request.ENGAGE and not answer.success and self._mode == Mode.POLICY.value:
+            self._ask(Request.HOLD)  # who reaches for the arm does not want the policy to go on with it
 
     def _on_mode(self, message: String) -> None:
         self._mode = message.data
@@ -162,19 +167,24 @@ class Teleop(Node):
     def _on_setpoint(self, message: JointState) -> None:
         if self._mode != Mode.TELEOP.value:
             self._adopt(message)
+        elif not self._held and self._hand is not None:  # the arm rests elsewhere than where it was taken over
+            self._adopt(message, self._hand.opening)
 
     def _on_measured(self, message: JointState) -> None:
         if self._mode == Mode.IDLE.value:  # nobody commands: where the arm is counts
             self._adopt(message)
 
-    def _adopt(self, message: JointState) -> None:
+    def _adopt(self, message: JointState, opening: float | None = None) -> None:
+        """Tells the device where arm and gripper are; `opening` instead of the message's, where there is one."""
         try:
             joints = joints_from_message(message)
             width = self._robot.gripper.width(joints)
-            arm = joints.select(self._robot.joint_names).position
+            self._arm = joints.select(self._robot.joint_names).position
         except SparkError:
             return  # the gripper's own message, or one of another arm
-        self._device.adopt(float(np.clip(width / self._robot.gripper.max_width, 0.0, 1.0)), arm)
+        if opening is None:
+            opening = float(np.clip(width / self._robot.gripper.max_width, 0.0, 1.0))
+        self._device.adopt(opening, self._arm)
 
     def _on_input(self, topic: str, message: Any) -> None:
         try:

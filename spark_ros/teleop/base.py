@@ -107,9 +107,9 @@ class Device(Protocol):
         """
 
     def adopt(self, opening: float, joints: FloatArray) -> None:
-        """Learn where gripper (0..1) and arm ((J,) rad) are told to be while somebody else moves them.
+        """Learn where gripper (0..1) and arm ((J,) rad) are told to be while this device does not move them.
 
-        Taking over must neither drop what the gripper holds nor pull the arm away.
+        Taking over, and pressing the deadman again, must neither drop what the gripper holds nor pull the arm away.
         """
 
     def hand(self, now: float) -> Hand:

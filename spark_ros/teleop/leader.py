@@ -59,8 +59,8 @@ class LeaderArm:
             self._deadman.grip.opening = float(np.clip(share, 0.0, 1.0))
 
     def adopt(self, opening: float, joints: FloatArray) -> None:
-        """Where the arm is told to be."""
-        self._arm = joints
+        """Where the arm is told to be; whatever was followed before, the way from leader to arm is another now."""
+        self._arm, self._offset = joints, None
         if not self._settings.leader_gripper:
             self._deadman.grip.opening = opening
 

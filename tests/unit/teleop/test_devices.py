@@ -196,6 +196,8 @@ def test_a_leader_must_be_brought_to_the_arm_before_it_leads() -> None:
     np.testing.assert_allclose(hand.joints, HOME + 0.1)
     leader.receive(JOINTS, joints(HOME + 0.8), 1.2)  # once it leads it leads on; the gateway limits how fast
     assert leader.hand(1.2).deadman
+    leader.adopt(0.5, HOME)  # somebody else has moved the arm away meanwhile
+    assert not leader.hand(1.2).deadman and "0.80 rad away" in leader.note
     assert not leader.hand(1.6).deadman, "neither leader nor deadman have been heard of since"
 
 
@@ -216,6 +218,12 @@ def test_a_relative_leader_is_a_clutch_and_its_names_and_gripper_may_differ() ->
     np.testing.assert_allclose(leader.hand(1.05).joints, HOME + 0.1)
     leader.receive(SWITCH, RELEASED, 1.1)
     assert not leader.hand(1.1).deadman
+    leader.adopt(0.5, HOME + 0.1)  # where it has brought the arm
+    leader.receive(JOINTS, joints(np.append(HOME - 0.5, 0.75), (*names, "trigger")), 1.2)  # the hand is taken back
+    leader.receive(SWITCH, PRESSED, 1.2)
+    np.testing.assert_allclose(leader.hand(1.2).joints, HOME + 0.1)
+    leader.adopt(0.5, HOME - 0.3)  # with the deadman held, somebody else has moved the arm
+    np.testing.assert_allclose(leader.hand(1.2).joints, HOME - 0.3)
     with pytest.raises(SparkError, match="lacks joint leader_0"):
         leader.receive(JOINTS, joints(HOME), 1.2)
     with pytest.raises(SparkError, match="names 2 joints, fr3 has 7"):
