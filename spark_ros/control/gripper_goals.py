@@ -33,23 +33,20 @@ class TwoWays:
     """Goals that only open and close."""
 
     def __init__(self, max_width: float, width: float) -> None:
-        """For a hand that opens to `max_width` and is open by `width` now, m."""
+        """For a hand that opens to `max_width` and is open by `width` now, m; from half open it may go both ways."""
         self._max_width = max_width
-        self._open = width > max_width / 2
-        self._extreme = width
+        self._may_close = self._may_open = True
+        self._widest = self._narrowest = width
 
     def goal(self, target: float, now_s: float) -> Goal | None:
         """A new goal, where `target`, m, asks for one."""
-        if self._open:
-            self._extreme = max(self._extreme, target)
-            if target < self._extreme - PLAY_M:
-                self._open, self._extreme = False, target
-                return Grasp()
-        else:
-            self._extreme = min(self._extreme, target)
-            if target > self._extreme + PLAY_M:
-                self._open, self._extreme = True, target
-                return Move(self._max_width)
+        self._widest, self._narrowest = max(self._widest, target), min(self._narrowest, target)
+        if self._may_close and target < self._widest - PLAY_M:
+            self._may_close, self._may_open, self._narrowest = False, True, target
+            return Grasp()
+        if self._may_open and target > self._narrowest + PLAY_M:
+            self._may_close, self._may_open, self._widest = True, False, target
+            return Move(self._max_width)
         return None
 
 

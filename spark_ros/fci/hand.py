@@ -36,8 +36,9 @@ class Hand:
         state = self._gripper.state
         self._width = float(state.width)
         self._max_width = float(state.max_width)
-        self._plan = (Positions if positions else TwoWays)(self._max_width, self._width)
+        self._kind = Positions if positions else TwoWays
         self._changed = threading.Condition()  # guards what follows
+        self._plan: Positions | TwoWays | None = None
         self._goal: Goal | None = None
         self._error = ""
         self._closed = False
@@ -58,10 +59,17 @@ class Hand:
     def aim(self, target: float) -> None:
         """The opening, m, that is wanted now."""
         with self._changed:
+            if self._plan is None:
+                self._plan = self._kind(self._max_width, self._width)
             goal = self._plan.goal(target, time.monotonic())
             if goal is not None:
                 self._goal = goal
                 self._changed.notify()
+
+    def forget(self) -> None:
+        """Nobody commands any more: the next opening is compared with where the hand is then, not with this one."""
+        with self._changed:
+            self._plan = self._goal = None
 
     def close(self) -> None:
         """Ends the threads; a goal under way is still reached."""
@@ -74,7 +82,7 @@ class Hand:
         while not self._closed and not self._error:
             try:
                 self._width = float(self._gripper.state.width)
-            except self._franky.Exception as error:
+            except Exception as error:  # franky throws bare RuntimeErrors too; a thread that ends tells nobody
                 self._lose(error)
             time.sleep(POLL_S)
 
@@ -92,7 +100,7 @@ class Hand:
                     self._gripper.grasp(0.0, self._speed, self._force, epsilon_outer=self._max_width)
             except self._franky.CommandException:
                 continue  # it was blocked or stopped on the way: it stays where it is, which its width tells
-            except self._franky.Exception as error:
+            except Exception as error:
                 self._lose(error)
 
     def _lose(self, error: Exception) -> None:

@@ -21,6 +21,7 @@ from spark_ros.fci.follower import Follower
 from spark_ros.robots.spec import RobotSpec
 
 STALE_S = 0.1  # libfranka notices a silent robot after a second; until then it hands out the last state
+CLOSING_S = 2.0  # longest braking; whoever lets go of franky's robot before its end stops the arm hard
 
 
 class Arm(Protocol):
@@ -141,7 +142,7 @@ class Link:
                 f"than {self._largest_gap} is believed: the arm holds; command it from where it stands"
             )
         if not self._following:
-            self._follower.start(reading.desired)
+            self._follower.start(setpoint)  # a gap at the beginning is to be closed, not followed as if it were motion
         velocity = self._follower.velocity(setpoint, reading.desired, elapsed_s)
         self._following = True
         self._tell(lambda arm: arm.drive(velocity))
@@ -153,7 +154,12 @@ class Link:
             self._tell(lambda arm: arm.brake())
 
     def recover(self) -> Status:
-        """Connects again if need be, lets the robot recover from its errors, and unlatches if it is ready then."""
+        """Connects again if need be, lets the robot recover from its errors, and unlatches if it is ready then.
+
+        Nothing happens to an arm that is ready, which may be in motion.
+        """
+        if self._arm is not None and not self._latched:
+            return self.status
         self._following = False
         try:
             if self._arm is None:
@@ -173,6 +179,12 @@ class Link:
     def close(self) -> None:
         """Brings the arm to rest and lets go of it."""
         self.hold()
+        deadline = time.monotonic() + CLOSING_S
+        try:
+            while self._arm is not None and not self._arm.finished() and time.monotonic() < deadline:
+                time.sleep(0.005)
+        except SparkError:  # it has stopped by itself
+            pass
         self._arm = None
 
     def _discard_abortion(self) -> None:

@@ -131,6 +131,8 @@ class FciArmNode(Node):
         if time.monotonic() - self._commanded > self.params["command_timeout_s"]:
             self._link.hold()
             self._driver.start(reading.desired)
+            if self._hand is not None:
+                self._hand.forget()
             return
         try:
             self._link.follow(self._driver.step(elapsed_s), elapsed_s)
@@ -192,9 +194,11 @@ class FciArmNode(Node):
 
     def _on_recover(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
-            self._commanded = float("-inf")  # nobody's earlier command may move it now
+            if not self._link.status.ready:
+                self._commanded = float("-inf")  # nobody's earlier command may move it now
             status = self._link.recover()
             if status.ready and self._hand is not None and self._hand.error:
+                self._hand.close()
                 try:
                     self._hand = self._connect_hand()
                 except SparkError as error:

@@ -20,6 +20,13 @@ def test_a_rising_width_opens_once() -> None:
     assert [g for i, w in enumerate(RAMP[::-1]) if (g := plan.goal(w, 0.01 * i))] == [Move(0.08)]
 
 
+@pytest.mark.parametrize("width", [0.03, 0.045, 0.07])
+def test_a_hand_that_begins_half_open_goes_both_ways(width: float) -> None:
+    assert TwoWays(0.08, width).goal(width, 0.0) is None
+    assert TwoWays(0.08, width).goal(width + 0.011, 0.0) == Move(0.08)
+    assert TwoWays(0.08, width).goal(width - 0.011, 0.0) == Grasp()
+
+
 def test_a_trembling_width_does_nothing() -> None:
     rng = np.random.default_rng(0)
     plan = TwoWays(0.08, 0.04)  # around a cube

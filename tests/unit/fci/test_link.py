@@ -22,7 +22,7 @@ class ArmForTests:
     def __init__(self) -> None:
         self.reading = Reading(FR3.home.copy(), np.zeros(7), FR3.home.copy(), IDLE, (), 0, 1.0)
         self.told: list[np.ndarray] = []
-        self.brakes = self.recoveries = 0
+        self.brakes = self.recoveries = self.cycles_to_rest = 0
         self.fails: SparkError | None = None
 
     def _maybe_fail(self) -> None:
@@ -45,7 +45,8 @@ class ArmForTests:
         self.brakes += 1
 
     def finished(self) -> bool:
-        return False
+        self.cycles_to_rest -= 1
+        return self.cycles_to_rest == 0
 
     def recover(self) -> None:
         self._maybe_fail()
@@ -114,6 +115,26 @@ def test_recovery_fails_while_the_robot_refuses_it_and_says_why() -> None:
     link.read()
     status = link.recover()
     assert not status.ready and "user stopped" in status.reason
+
+
+def test_recovery_leaves_an_arm_alone_that_is_ready() -> None:
+    link, arm = linked()
+    link.follow(FR3.home, PERIOD_S)
+    assert link.recover().ready and link.following and arm.recoveries == 0
+
+
+def test_the_arm_is_at_rest_before_it_is_let_go_of() -> None:
+    link, arm = linked()
+    link.follow(FR3.home, PERIOD_S)
+    arm.cycles_to_rest = 5
+    link.close()
+    assert arm.brakes == 1 and arm.cycles_to_rest == 0
+
+
+def test_a_gap_at_the_beginning_is_closed_gently() -> None:
+    link, arm = linked()
+    link.follow(FR3.home + 0.05, PERIOD_S)
+    assert np.abs(arm.told[0]).max() <= GAIN * 0.05 + 1e-9
 
 
 def test_an_aborted_motion_is_latched() -> None:
