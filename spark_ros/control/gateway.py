@@ -238,7 +238,13 @@ class Gateway:
         except Exception as error:  # whatever it is, the arm must be braked now
             self.stop(f"an error of the gateway itself, please report it ({type(error).__name__}: {error})")
         if not self._mode.is_active and self._motion.setpoint is before:  # one step a tick, also where half was done
-            self._motion.stop(elapsed)
+            try:
+                self._motion.stop(elapsed)
+            except Exception as error:  # nothing is left but silence, at which every driver stops or is told to
+                self.stop(f"braking failed, please report it ({type(error).__name__}: {error})")
+                self._motion.rest()
+                self._release()
+                return None
         setpoint, width = self._motion.setpoint, self._motion.width
         self._history.append(now_ns, setpoint.position, width)
         return Command(self._spec.joint_names, setpoint.position, setpoint.velocity, width, source_stamp_ns)
@@ -347,7 +353,8 @@ class Gateway:
             return (
                 f"no joint state of {self._spec.name} within {self._config.joint_timeout_s} s: start the arm's driver"
             )
-        if arm.width is None or arm.width_stale(now):
+        # Who takes over starts from no measured opening, and must not be kept from it.
+        if not self._mode.is_active and (arm.width is None or arm.width_stale(now)):
             fingers = ", ".join(self._spec.gripper.joint_names)
             return (
                 f"no joint state of the gripper ({fingers}) within {self._config.gripper_timeout_s} s: "

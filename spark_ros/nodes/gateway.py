@@ -94,6 +94,7 @@ class GatewayNode(ManagedNode):
         self._to_arm = make_arm_adapter(self._spec, self.params["arm_interface"] or None)
         self._to_gripper = make_gripper_adapter(self._spec, self.params["gripper_interface"] or None)
         self._arm = self.advertise(message_type(self._to_arm.form), self._to_arm.topic, NEWEST)
+        self._gripper_actions: GripperActions | None = None
         self._gripper = self._gripper_output()
         self._setpoint = self.advertise(JointState, topics.GATEWAY_SETPOINT, STREAM)
         self._trace = self.advertise(TimeReference, topics.GATEWAY_TRACE, STREAM)
@@ -129,9 +130,11 @@ class GatewayNode(ManagedNode):
         """Brake, then fall silent."""
         self._gateway.hold("the gateway is being deactivated")
         deadline = time.monotonic() + STOP_S
-        while self._send() and time.monotonic() < deadline:
-            time.sleep(self._config.period_s)
-        self._fall_silent()
+        try:
+            while self._send() and time.monotonic() < deadline:
+                time.sleep(self._config.period_s)
+        finally:  # whatever broke, a driver that would go on for ever must be told to stop
+            self._fall_silent()
         # An inactive gateway knows nothing of where the arm will be when it is activated again; a fault stays latched.
         fault = self._gateway.reason if self._gateway.mode is Mode.FAULT else None
         self._core = Gateway(self._spec, self._config, self._gateway.vendor)
@@ -200,11 +203,11 @@ class GatewayNode(ManagedNode):
         if isinstance(self._to_gripper, GripperOpening):
 
             def home() -> Outcome:
-                if self._gateway.mode.is_active:
-                    return Outcome(False, "something moves the arm: hold or reset the gateway first")
+                if self._gateway.mode is not Mode.IDLE:  # elsewhere the gateway knows of another opening
+                    return Outcome(False, "homing opens the gripper: hold and reset the gateway first")
                 return actions.home()
 
-            actions = GripperActions(
+            actions = self._gripper_actions = GripperActions(
                 self, self._to_gripper, self._spec.gripper, self.params["gripper_force"], self.params["gripper_widths"]
             )
             self.serve(Trigger, topics.GATEWAY_HOME_GRIPPER, lambda _, response: self._answer(home, response))
@@ -213,7 +216,9 @@ class GatewayNode(ManagedNode):
         return lambda outgoing: publisher.publish(message_from(outgoing))
 
     def _fall_silent(self) -> None:
-        """Tell a driver that would go on for ever to stop, once."""
+        """Tell a driver that would go on for ever to stop, once; nothing is wanted of the gripper any more."""
+        if self._gripper_actions is not None:
+            self._gripper_actions.forget()
         farewell = self._to_arm.farewell(self.get_clock().now().nanoseconds) if self._speaks else None
         self._speaks = False
         if farewell is not None:

@@ -22,6 +22,7 @@ from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.robots.gripper import GripperSpec
 
 HOMING = "Homing"
+LONGEST_S = 20.0  # homing takes some 10 s; after this the driver has forgotten a goal, as one does that was restarted
 EFFORT_OF_MOVES = 0.0  # control_msgs: no limit
 
 
@@ -96,6 +97,7 @@ class GripperActions:
         self._clients = {name: node.acting(self._types[name], self._name(name)) for name in types}
         self._waiting: Order | None = None
         self._under_way = False
+        self._sent, self._sent_s = 0, 0.0  # goals so far, and when the last one was
 
     def tell(self, opening: Outgoing) -> None:
         """Takes the opening that is wanted now, and sends a goal where one follows from it; returns at once."""
@@ -105,19 +107,32 @@ class GripperActions:
         goal = self._plan.goal(width, time.monotonic())
         if goal is not None:
             self._waiting = self._words(goal, self._gripper, self._force)
+        self._give_up()
         self._send()
+
+    def forget(self) -> None:
+        """Nobody wants anything any more: nothing waits, and the next opening is where the fingers are then."""
+        self._waiting = self._plan = None
 
     def home(self) -> Outcome:
         """Lets the gripper find its limits, once after it was mounted; asked for here, and not waited for."""
         if HOMING not in self._types:
             return Outcome(False, "this gripper's driver has no homing: nothing to do")
+        self._give_up()
         if self._under_way:
             return Outcome(False, "the gripper is moving: ask again when it has come to rest")
         self._waiting, self._plan = Order(HOMING, {}), None
         self._send()
+        self._waiting = None  # nobody expects it any more when a driver comes later
         if not self._under_way:
             return Outcome(False, f"nobody serves the gripper's action {self._name(HOMING)}: start its driver")
         return Outcome(True, "homing")
+
+    def _give_up(self) -> None:
+        """Waits no more for the end of a goal that the driver has forgotten."""
+        if self._under_way and time.monotonic() - self._sent_s > LONGEST_S:
+            self._node.complain(f"the gripper's driver has not ended a goal within {LONGEST_S:.0f} s: look at its log")
+            self._under_way = False
 
     def _send(self) -> None:
         if self._under_way or self._waiting is None:
@@ -128,21 +143,24 @@ class GripperActions:
             self._node.complain(f"nobody serves the gripper's action {self._name(order.type_name)}: start its driver")
             return
         self._waiting, self._under_way = None, True
+        self._sent, self._sent_s = self._sent + 1, time.monotonic()
+        number = self._sent
         goal = _filled(self._types[order.type_name].Goal(), order.fields)
-        client.send_goal_async(goal).add_done_callback(self._on_answer)
+        client.send_goal_async(goal).add_done_callback(lambda answered: self._on_answer(number, answered))
 
-    def _on_answer(self, answered: Any) -> None:
+    def _on_answer(self, number: int, answered: Any) -> None:
         handle = answered.result()
         if handle is None or not handle.accepted:
             self._node.complain("the gripper's driver refused a goal: look at its log")
-            self._done()
+            self._done(number)
         else:
-            handle.get_result_async().add_done_callback(lambda _: self._done())
+            handle.get_result_async().add_done_callback(lambda _: self._done(number))
 
-    def _done(self) -> None:
+    def _done(self, number: int) -> None:
         """However it ended: where the fingers are, the joint states tell."""
-        self._under_way = False
-        self._send()
+        if number == self._sent:  # not one that was given up
+            self._under_way = False
+            self._send()
 
     def _name(self, type_name: str) -> str:
         """The action of this type."""

@@ -8,6 +8,7 @@ sourced workspace has them.
 from __future__ import annotations
 
 import importlib.util
+import sys
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -122,6 +123,70 @@ def test_a_gripper_without_a_driver_is_complained_of_and_told_when_there_is_one(
     server = SlowServer(drivers, action)
     server.finish.release()
     assert until(lambda: actions.tell(Opening(0.0)) or server.orders == [0])
+
+
+class ForgetfulDriver:
+    """The client of a driver that takes goals and never tells of their end."""
+
+    def __init__(self) -> None:
+        self.ready = True
+        self.goals: list[dict[str, Any]] = []
+        self.answers: list[Future] = []
+
+    def server_is_ready(self) -> bool:
+        return self.ready
+
+    def send_goal_async(self, goal: Any) -> Future:
+        self.goals.append(vars(goal))
+        self.answers.append(Future())
+        return self.answers[-1]
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> tuple[GripperActions, ForgetfulDriver, list[str]]:
+    """Actions in front of such a driver, and what they complain of."""
+    driver, complaints = ForgetfulDriver(), []
+    goal = SimpleNamespace(Goal=SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "forgetful.action", SimpleNamespace(Order=goal, Homing=goal))  # type: ignore[arg-type]
+
+    def words(goal: Any, gripper: Any, force: float) -> Order:
+        return Order("Order", {"closes": isinstance(goal, Grasp)})
+
+    monkeypatch.setitem(gripper_actions.WORDS, "forgetful", ("forgetful", ("Order", "Homing"), words))
+    node: Any = SimpleNamespace(acting=lambda kind, name: driver, complain=complaints.append)
+    adapter: Any = SimpleNamespace(kind="forgetful", topic="/gripper")
+    return GripperActions(node, adapter, FR3.gripper, force=40.0, widths=False), driver, complaints
+
+
+def test_a_driver_that_was_restarted_within_a_goal_is_told_the_next_one(
+    forgetful: tuple[GripperActions, ForgetfulDriver, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actions, driver, complaints = forgetful
+    now = [100.0]
+    monkeypatch.setattr(gripper_actions.time, "monotonic", lambda: now[0])
+    for width in (*CLOSING, *OPENING):
+        actions.tell(Opening(float(width)))
+    assert driver.goals == [{"closes": True}] and not complaints
+    now[0] += gripper_actions.LONGEST_S + 1.0
+    actions.tell(Opening(0.08))
+    assert driver.goals == [{"closes": True}, {"closes": False}] and "has not ended a goal" in complaints[0]
+    driver.answers[0].set_result(None)  # what comes of the one that was given up
+    actions._on_answer(1, driver.answers[0])
+    assert actions._under_way, "the second is still to end"
+
+
+def test_what_waits_for_the_gripper_is_forgotten_when_nobody_moves_the_arm_any_more(
+    forgetful: tuple[GripperActions, ForgetfulDriver, list[str]],
+) -> None:
+    actions, driver, _ = forgetful
+    driver.ready = False
+    for width in CLOSING:
+        actions.tell(Opening(float(width)))
+    assert not actions.home().ok
+    actions.forget()
+    driver.ready = True
+    actions.tell(Opening(0.03))  # engaged again, with the fingers where somebody has put them
+    assert driver.goals == []
 
 
 def test_a_missing_package_is_named(spun: tuple[ManagedNode, Any]) -> None:

@@ -170,6 +170,25 @@ def test_engaging_is_refused_where_the_gripper_was_last_heard_of_long_ago(rig, f
     assert not outcome.ok and "no joint state of the gripper" in outcome.message
 
 
+def test_an_operator_takes_over_from_a_policy_whose_gripper_is_not_heard_of_any_more(rig, fr3):
+    rig.engage(Mode.POLICY)
+    rig.now += 60
+    rig.gateway.on_joint_state(rig.joint_state().select(fr3.joint_names), rig.now)
+    assert rig.gateway.engage(Mode.TELEOP, rig.now).ok
+
+
+def test_a_gateway_that_cannot_brake_any_more_falls_silent_and_latches(rig, monkeypatch):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.5, lambda: rig.operate(twist=(0, 0.2, 0, 0, 0, 0)))
+    for name in ("follow_tool", "stop"):
+        monkeypatch.setattr(rig.gateway._motion, name, lambda *_: 1 / 0)
+    assert rig.gateway.tick(rig.now + 0.01, rig.now_ns + 10_000_000) is None
+    assert rig.gateway.mode is Mode.FAULT and "no longer commanding" in rig.gateway.reason
+    assert rig.gateway.tick(rig.now + 0.02, rig.now_ns + 20_000_000) is None
+    monkeypatch.undo()
+    assert rig.gateway.reset().ok, "a person may try again"
+
+
 def test_an_error_of_the_gateway_itself_brakes_the_arm_and_latches(rig, assert_within_limits, monkeypatch):
     rig.engage(Mode.TELEOP)
     rig.run(0.5, lambda: rig.operate(twist=(0, 0.2, 0, 0, 0, 0)))
