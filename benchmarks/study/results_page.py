@@ -75,6 +75,8 @@ def task_table(arms: Mapping[str, Any]) -> str:
         columns = list(dict.fromkeys(column for arm in arms.values() for column in arm.get(key, {})))
         if len(columns) < 2:
             continue
+        if key == "by_demos":  # arms may have been run at different numbers of them
+            columns.sort(key=int)
         lines = [f"Success in % by {title}:", "", f"| arm | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
         for name, arm in arms.items():
             cells = [arm.get(key, {}).get(column) for column in columns]

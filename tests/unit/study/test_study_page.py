@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from study_for_tests import row
 
-from benchmarks.study.results_page import PAGE, fill, write_results
+from benchmarks.study.results_page import PAGE, fill, task_table, write_results
 from benchmarks.study.summary import summarise
 from spark_ros.contracts import SparkError
 
@@ -48,3 +48,12 @@ def test_a_place_without_an_end_is_refused() -> None:
 
 def test_every_place_of_the_page_in_the_repository_is_known() -> None:
     fill(PAGE.read_text(encoding="utf-8"), {})
+
+
+def test_numbers_of_demonstrations_stand_in_their_order() -> None:
+    """Whichever arm comes first, and whatever it was run at: 5 after 25 is how texts are sorted."""
+    rows = [
+        row(arm, [0, 1], suite="metaworld5", task="hammer", shift="nominal", demos=demos)
+        for arm, demos in (("proprio", 10), ("proprio", 25), ("random", 5), ("random", 25))
+    ]
+    assert "| arm | 5 | 10 | 25 |" in task_table(summarise(rows)["metaworld5"])
