@@ -51,7 +51,7 @@ class OwnEnvironment:
         """Whether it is whole and holds what this version of the program asks for."""
         try:
             return bool(json.loads(self._marker.read_text(encoding="utf-8"))["requirements"] == self._asked)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return False
 
     def ensure(self) -> Path:

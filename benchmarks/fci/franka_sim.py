@@ -9,46 +9,24 @@ model of the arm is that of `franky-sim`, which is here already; franka-sim itse
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.common import entry
-from benchmarks.metaworld.environment import clean_variables
+from benchmarks.own_environment import OwnEnvironment, clean_variables
 from spark_ros.contracts import SparkError
-from spark_ros.shares import cache_dir
 
 VERSION = "1.1.7"
 REQUIREMENTS = (f"franka-sim=={VERSION}", "numpy==1.26.4", "mujoco==3.2.7")
+FRANKA_SIM = OwnEnvironment("franka-sim", f"franka-sim-{VERSION}", REQUIREMENTS)
 HOST = "127.0.0.1"  # it listens on every address of this machine
 START_S = 90.0
 READY = "Server ready for new client"
-
-
-def ensure() -> Path:
-    """The environment's interpreter; makes the environment if there is none, which takes a minute and says so.
-
-    Raises:
-        SparkError: It cannot be made.
-    """
-    where = cache_dir() / f"franka-sim-{VERSION}"
-    python, marker = where / "bin" / "python", where / "created.json"
-    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")) == list(REQUIREMENTS):
-        return python
-    print(f"installing franka-sim for this benchmark, once: {', '.join(REQUIREMENTS)} into {where}", flush=True)
-    shutil.rmtree(where, ignore_errors=True)
-    base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    _call("make a virtual environment", [str(base), "-m", "venv", str(where)])
-    _call("install franka-sim", [str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS])
-    marker.write_text(json.dumps(REQUIREMENTS), encoding="utf-8")  # last: it says that all is there
-    return python
 
 
 @contextmanager
@@ -62,7 +40,7 @@ def serving(logs: Path, *options: str) -> Iterator[Path]:
     Raises:
         SparkError: It does not start.
     """
-    python = ensure()
+    python = FRANKA_SIM.ensure()
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / "franka_sim.log"
     variables = {**clean_variables(), "FR3_MJCF": str(_model(logs)), "OMP_NUM_THREADS": "1"}
@@ -104,18 +82,8 @@ def _model(folder: Path) -> Path:
     return copy
 
 
-def _call(what: str, command: list[str]) -> None:
-    try:
-        answer = subprocess.run(command, env=clean_variables(), capture_output=True, text=True)
-    except OSError as error:
-        raise SparkError(f"could not {what}: {error}; is the package python3-venv installed?") from error
-    if answer.returncode != 0:
-        said = [line for line in (answer.stderr + answer.stdout).splitlines() if line.strip()]
-        raise SparkError(f"could not {what} ({said[-1].strip() if said else 'no reason given'}); try again")
-
-
 def _main() -> None:
-    print(f"franka-sim's interpreter is {ensure()}")
+    print(f"franka-sim's interpreter is {FRANKA_SIM.ensure()}")
 
 
 if __name__ == "__main__":

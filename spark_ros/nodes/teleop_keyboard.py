@@ -85,8 +85,12 @@ class TeleopKeyboard(Node):
                 typed = keys.read(0.05)
             except EOFError:
                 typed = ["q"]
-            for key in typed:
-                self._on_key(key)
+            try:
+                for key in typed:
+                    self._on_key(key)
+            except Exception:  # without this thread no key would stop the arm any more: end loudly
+                self._on_key("q")
+                raise
 
     def _on_key(self, key: str) -> None:
         with self._lock:
@@ -117,7 +121,7 @@ class TeleopKeyboard(Node):
         self._mode = message.data
 
     def _on_setpoint(self, message: JointState) -> None:
-        if self._mode == Mode.POLICY.value:
+        if self._mode != Mode.TELEOP.value:  # somebody else, or nobody, moves the arm: the gripper stays as it is
             with self._lock:
                 self._teleop.adopt(self._robot.gripper.width(joints_from_message(message)))
 
