@@ -17,6 +17,8 @@ from spark_ros.teleop.base import FRESH_S, Deadman, Hand, Request, Settings
 POSE, SWITCH = "/teleop/device/pose", "/teleop/device/joy"
 SMOOTHING_S = 0.05  # of the velocity between two poses; a phone's tracking trembles by a millimetre
 LOST_S = 0.2  # tracking that pauses for longer may come back elsewhere
+# What no hand does between two poses (m and rad, and per s): tracking has found itself elsewhere, as phones' does.
+JUMP, FASTEST = np.array([0.05, 0.5]), np.array([3.0, 20.0])
 
 
 class TrackedPose:
@@ -52,7 +54,11 @@ class TrackedPose:
             return
         seconds = now - last[2]
         turn = rotvec_from_quaternion(multiply_quaternions(quaternion, last[1] * (-1.0, -1.0, -1.0, 1.0)))
-        twist = np.concatenate([(position - last[0]) * self._settings.scale, turn]) / seconds
+        moved = position - last[0]
+        if np.any([np.linalg.norm(moved), np.linalg.norm(turn)] > JUMP + FASTEST * seconds):
+            self._twist = np.zeros(6)
+            return
+        twist = np.concatenate([moved * self._settings.scale, turn]) / seconds
         share = seconds / (seconds + SMOOTHING_S)
         self._twist = (1.0 - share) * self._twist + share * twist
 

@@ -243,6 +243,8 @@ def test_a_tracked_hand_moves_the_tool_only_while_the_clutch_is_held_and_trackin
     hand.receive(SWITCH, Message(buttons=[1], axes=[0.25]), 1.18)
     np.testing.assert_allclose(hand.hand(1.18).twist, [0.1, 0, 0, 0, 0, 0.1], atol=1e-6)
     assert hand.hand(1.18).opening == 0.25
+    hand.receive(POSE, pose(0.4, 0.118), 1.2)  # tracking has jumped
+    assert hand.hand(1.2).deadman and not hand.hand(1.2).twist.any()
     hand.receive(POSE, pose(3.0), 1.9)  # found again elsewhere
     hand.receive(SWITCH, PRESSED, 1.9)
     assert not hand.hand(1.9).twist.any()
