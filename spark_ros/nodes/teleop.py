@@ -167,8 +167,8 @@ class Teleop(Node):
     def _on_setpoint(self, message: JointState) -> None:
         if self._mode != Mode.TELEOP.value:
             self._adopt(message)
-        elif not self._held and self._hand is not None:  # the arm rests elsewhere than where it was taken over
-            self._adopt(message, self._hand.opening)
+        elif not self._held:  # the arm rests elsewhere than where it was taken over; the gripper is the device's
+            self._adopt(message, self._device.hand(time.monotonic()).opening)
 
     def _on_measured(self, message: JointState) -> None:
         if self._mode == Mode.IDLE.value:  # nobody commands: where the arm is counts

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
 from graph_for_tests import GraphUnderTest, until
+from rclpy.task import Future
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -19,7 +20,9 @@ from spark_ros import topics
 from spark_ros.contracts import JointState as Joints
 from spark_ros.nodes.messages import message_from_joints
 from spark_ros.nodes.qos import LATCHED
+from spark_ros.nodes.teleop import Teleop
 from spark_ros.robots.spec import load_robot
+from spark_ros.teleop.base import Hand, Request
 from spark_ros.teleop.gamepad import LEFT_BUMPER, LEFT_Y, RIGHT_BUMPER, WEST
 from spark_ros.teleop.input_events import EV_ABS, EV_KEY
 from spark_ros.teleop.leader import JOINTS, SWITCH
@@ -119,6 +122,57 @@ def test_a_leader_arm_sends_joints_once_it_is_where_the_arm_is(graph: GraphUnder
     away[0] = 0.1
     assert until(lambda: wanted), graph.logs()
     np.testing.assert_allclose(wanted[-1].position, np.asarray(SPEC.home) + 0.1)
+
+
+class DeviceForTests:
+    """Remembers what it learnt."""
+
+    def __init__(self) -> None:
+        self.adopted: list[tuple[float, np.ndarray]] = []
+
+    def adopt(self, opening: float, joints: np.ndarray) -> None:
+        self.adopted.append((opening, joints))
+
+    def hand(self, now: float) -> Hand:
+        return Hand(np.zeros(6), 0.0, False)
+
+
+@pytest.fixture
+def bare() -> tuple[Teleop, DeviceForTests]:
+    """The node's own decisions, without a node: nothing is sent."""
+    node, device = Teleop.__new__(Teleop), DeviceForTests()
+    node._robot, node._device, node._mode, node._held = SPEC, device, "teleop", False  # type: ignore[assignment]
+    return node, device
+
+
+def test_while_the_deadman_is_free_the_device_learns_where_the_arm_rests(bare: tuple[Teleop, DeviceForTests]) -> None:
+    node, device = bare
+    names = (*SPEC.joint_names, *SPEC.gripper.joint_names)
+    setpoint = message_from_joints(Joints(names, np.append(SPEC.home + 0.1, [0.04, 0.04]), np.zeros(9), 1))
+    node._on_setpoint(setpoint)
+    opening, arm = device.adopted[-1]
+    np.testing.assert_allclose(arm, SPEC.home + 0.1)
+    assert opening == 0.0, "the gripper is where the device has it"
+    node._held = True
+    node._on_setpoint(setpoint)
+    assert len(device.adopted) == 1, "it leads"
+    node._mode = "policy"
+    node._on_setpoint(setpoint)
+    assert device.adopted[-1][0] == 1.0, "now the gripper is where the policy has it"
+
+
+def test_a_take_over_that_is_refused_holds_the_policy(bare: tuple[Teleop, DeviceForTests]) -> None:
+    node, _ = bare
+    asked: list[Request] = []
+    node._ask, node._say = asked.append, lambda sentence: None  # type: ignore[method-assign]
+    refused = Future()
+    refused.set_result(Trigger.Response(success=False, message="no"))
+    node._mode = "policy"
+    node._answered(Request.ENGAGE, refused)
+    assert asked == [Request.HOLD]
+    node._mode = "idle"
+    node._answered(Request.ENGAGE, refused)
+    assert asked == [Request.HOLD], "nothing moves: nothing to hold"
 
 
 def test_a_device_that_is_not_there_is_named(graph: GraphUnderTest) -> None:
