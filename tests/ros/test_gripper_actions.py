@@ -145,9 +145,11 @@ class ForgetfulDriver:
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> tuple[GripperActions, ForgetfulDriver, list[str]]:
     """Actions in front of such a driver, and what they complain of."""
-    driver, complaints = ForgetfulDriver(), []
+    driver = ForgetfulDriver()
+    complaints: list[str] = []
     goal = SimpleNamespace(Goal=SimpleNamespace)
-    monkeypatch.setitem(sys.modules, "forgetful.action", SimpleNamespace(Order=goal, Homing=goal))  # type: ignore[arg-type]
+    package: Any = SimpleNamespace(Order=goal, Homing=goal)
+    monkeypatch.setitem(sys.modules, "forgetful.action", package)
 
     def words(goal: Any, gripper: Any, force: float) -> Order:
         return Order("Order", {"closes": isinstance(goal, Grasp)})

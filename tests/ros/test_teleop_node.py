@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,14 +139,15 @@ class DeviceForTests:
 
 
 @pytest.fixture
-def bare() -> tuple[Teleop, DeviceForTests]:
+def bare() -> tuple[Any, DeviceForTests]:
     """The node's own decisions, without a node: nothing is sent."""
-    node, device = Teleop.__new__(Teleop), DeviceForTests()
-    node._robot, node._device, node._mode, node._held = SPEC, device, "teleop", False  # type: ignore[assignment]
+    node: Any = Teleop.__new__(Teleop)
+    device = DeviceForTests()
+    node._robot, node._device, node._mode, node._held = SPEC, device, "teleop", False
     return node, device
 
 
-def test_while_the_deadman_is_free_the_device_learns_where_the_arm_rests(bare: tuple[Teleop, DeviceForTests]) -> None:
+def test_while_the_deadman_is_free_the_device_learns_where_the_arm_rests(bare: tuple[Any, DeviceForTests]) -> None:
     node, device = bare
     names = (*SPEC.joint_names, *SPEC.gripper.joint_names)
     setpoint = message_from_joints(Joints(names, np.append(SPEC.home + 0.1, [0.04, 0.04]), np.zeros(9), 1))
@@ -161,10 +163,10 @@ def test_while_the_deadman_is_free_the_device_learns_where_the_arm_rests(bare: t
     assert device.adopted[-1][0] == 1.0, "now the gripper is where the policy has it"
 
 
-def test_a_take_over_that_is_refused_holds_the_policy(bare: tuple[Teleop, DeviceForTests]) -> None:
+def test_a_take_over_that_is_refused_holds_the_policy(bare: tuple[Any, DeviceForTests]) -> None:
     node, _ = bare
     asked: list[Request] = []
-    node._ask, node._say = asked.append, lambda sentence: None  # type: ignore[method-assign]
+    node._ask, node._say = asked.append, lambda sentence: None
     refused = Future()
     refused.set_result(Trigger.Response(success=False, message="no"))
     node._mode = "policy"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -50,10 +51,10 @@ def gripper(monkeypatch: pytest.MonkeyPatch) -> GripperForTests:
     return gripper
 
 
-def _soon(what: object) -> bool:
+def _soon(what: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 5.0
     while time.monotonic() < deadline:
-        if what():  # type: ignore[operator]
+        if what():
             return True
         time.sleep(0.01)
     return False
