@@ -240,7 +240,8 @@ class GatewayNode(ManagedNode):
         return None
 
     def _watch_for_rivals(self, now: float) -> None:
-        if self._gateway.mode.is_active and now - self._rivals_sought >= RIVAL_PERIOD_S:
+        commands = self._gateway.mode.is_active or self._gateway.mode is Mode.HOLD  # who holds publishes, too
+        if commands and now - self._rivals_sought >= RIVAL_PERIOD_S:
             self._rivals_sought = now
             rival = self._rival()
             if rival is not None:
