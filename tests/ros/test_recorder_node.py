@@ -109,6 +109,12 @@ def test_a_kept_episode_holds_what_was_sent_and_opens_in_rosbags(graph: GraphUnd
             reader.deserialize(raw, connection.msgtype)
 
 
+def hz(graph: GraphUnderTest, topic: str) -> float:
+    """Rate of a stream in the recorder's newest report; 0 before its first."""
+    _, _, values = graph.health.get("recorder", (0, "", {}))
+    return float(values.get(f"{topic} Hz", 0))
+
+
 def test_commands_are_recorded_on_whichever_interface_they_are_given(graph: GraphUnderTest, tmp_path: Path) -> None:
     start_recorder(graph, tmp_path / "demos")
     Robot(graph)
@@ -118,7 +124,7 @@ def test_commands_are_recorded_on_whichever_interface_they_are_given(graph: Grap
     start_episode(graph)
     graph.client.create_timer(0.02, lambda: trajectories.publish(JointTrajectory(joint_names=list(SPEC.joint_names))))
     for heard in (topic, topics.GATEWAY_SETPOINT):
-        assert until(lambda heard=heard: float(graph.health["recorder"][2].get(f"{heard} Hz", 0)) > 0), graph.logs()
+        assert until(lambda heard=heard: hz(graph, heard) > 0), graph.logs()
     answer = graph.trigger(topics.RECORDER_KEEP)
     assert answer.success, answer.message
     folder = DemoFolder(tmp_path / "demos")
