@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in ("common", "own_environment", "__init__"))
+HELPERS = ("common", "own_environment", "__init__")
+PROGRAMS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in HELPERS)
 KEPT = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 
 
