@@ -238,7 +238,7 @@ def _recover(scene: Scene, drill: Drill) -> str | None:
         if drill.notice is None and drill.commanded:
             scene.wait_for_motion()
         else:
-            scene.engage(drill.drives)
+            scene.resume(drill.drives)
     except SparkError as error:
         return str(error)
     return None

@@ -105,6 +105,16 @@ class Scene(DemoClient):
         self.insist(ENGAGE[mode])
         self.wait_for_motion()
 
+    def resume(self, mode: Mode) -> None:
+        """Hands the arm over again and waits until it moves; a policy whose work is done rests, and gets a new scene.
+
+        Raises:
+            SparkError: The gateway refuses, or the arm does not move in the new scene either.
+        """
+        self.insist(ENGAGE[mode])
+        if not self._moves(MOVING_S):
+            self.under_way(mode)
+
     def wait_for_motion(self) -> None:
         """Returns once the arm is commanded to move.
 
