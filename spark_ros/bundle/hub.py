@@ -10,8 +10,6 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from spark_ros.bundle.files import read_manifest_text, verify_files
 from spark_ros.bundle.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from spark_ros.bundle.strict_yaml import MAX_CHARACTERS
 from spark_ros.contracts import SparkError
+from spark_ros.hub import one_sentence
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -57,7 +56,7 @@ def push(folder: Path, repo: str, private: bool = True, endpoint: str | None = N
     api = _api(endpoint)
     from huggingface_hub import CommitOperationAdd
 
-    with _one_sentence(f"could not push {manifest.id} to {repo}"):
+    with one_sentence(f"could not push {manifest.id} to {repo}"):
         api.create_repo(repo, private=private, exist_ok=True)
         files = [CommitOperationAdd(name, str(folder / name)) for name in (MANIFEST_FILE, *sorted(manifest.files))]
         commit = api.create_commit(repo, files, commit_message=f"Bundle {manifest.id}")
@@ -85,7 +84,7 @@ def pull(reference: str, folder: Path, endpoint: str | None = None) -> Manifest:
         raise SparkError(f"{folder} is already there: pull to a new folder")
     repo, commit = match["repo"], match["commit"]
     api = _api(endpoint)
-    with _one_sentence(f"could not pull {reference}"):
+    with one_sentence(f"could not pull {reference}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as workshop:
             inner, loading = Path(workshop) / "bundle", Path(workshop) / "download"
@@ -126,17 +125,3 @@ def _api(endpoint: str | None) -> HfApi:
             "'spark_ros[hub]', or carry the bundle as one file (spark-ros bundle pack)"
         ) from error
     return HfApi(endpoint=endpoint)
-
-
-@contextmanager
-def _one_sentence(what: str) -> Iterator[None]:
-    try:
-        yield
-    except SparkError:
-        raise
-    except Exception as error:  # the hub client raises a dozen kinds, all of which mean the same to a person
-        reason = " ".join(str(error).split())[:200]
-        raise SparkError(
-            f"{what} ({type(error).__name__}: {reason}): check the name, your login (`hf auth login`) and the "
-            "connection"
-        ) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spark_ros.contracts import SparkError
 from spark_ros.data.lerobot_dataset import VERSION, LerobotDataset
+from spark_ros.hub import one_sentence
 
 _CARD = """---
 task_categories:
@@ -56,17 +57,11 @@ def push_dataset(folder: Path, repository: str, private: bool = True) -> str:
         fps=dataset.fps,
         cameras=", ".join(dataset.cameras) or "none",
     )
-    try:
+    with one_sentence(f"could not push to {repository}"):
         address = api.create_repo(repository, private=private, repo_type="dataset", exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, repo_type="dataset")
         api.upload_file(
             path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id=repository, repo_type="dataset"
         )
         api.create_tag(repository, tag=VERSION, repo_type="dataset", exist_ok=True)
-    except Exception as error:  # the hub client raises a dozen kinds, all of which mean the same to a person
-        reason = " ".join(str(error).split())[:200]
-        raise SparkError(
-            f"could not push to {repository} ({type(error).__name__}: {reason}): check the name, your login (`hf auth "
-            "login`) and the connection"
-        ) from error
     return str(address)

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "spark_ros"
 
 # Ground floor first; a room imports from its own floor or from rooms before it (docs/architecture.md).
 FLOORS = [
-    {"contracts", "topics", "shares"},
+    {"contracts", "topics", "shares", "hub"},
     {"robots"},
     {"data"},
     {"encoders"},
@@ -37,6 +37,7 @@ WITHOUT_TORCH = {
     "contracts",
     "topics",
     "shares",
+    "hub",
     "robots",
     "runtime",
     "control",
