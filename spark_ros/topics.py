@@ -51,6 +51,12 @@ RECORDER_KEEP = "/recorder/keep"
 RECORDER_DISCARD = "/recorder/discard"
 RECORDER_AGAIN = "/recorder/again"  # discard, then start at once
 
+# rcl_interfaces/SetParametersAtomically: file, and success or note or both, of the episode being recorded or a kept one
+RECORDER_MARK = "/recorder/mark"
+
+# recorder -> everyone who listens
+RECORDER_STATUS = "/recorder/status"  # std_msgs/String JSON, transient_local, see data/recorder_status.py
+
 # simulator only
 SIM_RESET = "/sim_arm/reset"  # std_srvs/Trigger; the seed is the node's parameter `seed`
 SIM_STATE = "/sim_arm/state"  # std_msgs/String JSON: task, seed, episode time, success

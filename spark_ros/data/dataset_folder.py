@@ -19,7 +19,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from spark_ros import topics
@@ -245,6 +245,29 @@ class DemoFolder:
         )
         self._write_index([*entries, entry])
         return entry
+
+    def mark(self, file: str, success: bool | None = None, note: str | None = None) -> EpisodeEntry:
+        """Change what the index says of a kept episode. Its file stays as it was recorded; the index is what counts.
+
+        Args:
+            file: Its file's name.
+            success: Whether it shows the task done; None to leave that.
+            note: What there is to say about it; None to leave that.
+
+        Raises:
+            SparkError: Not inside `recording`, or no such episode is listed.
+        """
+        self._need_lock()
+        entries = self.episodes()
+        index = next((number for number, entry in enumerate(entries) if entry.file == file), None)
+        if index is None:
+            raise SparkError(f"{self._index_path} lists no episode {file!r}: name one that it lists")
+        entry = entries[index]
+        entries[index] = replace(
+            entry, success=entry.success if success is None else success, note=entry.note if note is None else note
+        )
+        self._write_index(entries)
+        return entries[index]
 
     def recover(self, part_path: Path) -> EpisodeEntry:
         """Finish and list a ``.part`` file that a killed recorder left, see `episode_writer.recover_episode`.

@@ -6,7 +6,7 @@ was recorded without a warning is one that can be learnt from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from spark_ros.data.align import DEFAULT_TOLERANCE_S
 STAMP_LAG_S = 1.0  # no camera or network is later than this; a clock that nobody synchronised is
 SLOW_SHARE = 0.7  # of the usual rate; timers of a busy machine lose a tenth now and then
 _RATE_WINDOW_S = 2.0
+_PARTNER_S = 0.25  # pictures further apart than that are no partners at all
 _SKIPPED = 1.7  # usual periods between two stamps: more than jitter
 
 
@@ -164,6 +165,24 @@ def camera_skew_s(stamps_ns: Mapping[str, list[int]]) -> float:
         return 0.0
     anchor, *others = streams
     return float(max(np.percentile(_to_nearest(anchor, np.sort(other)), 95) for other in others)) * 1e-9
+
+
+def recent_skew_s(stamps_ns: Mapping[str, Sequence[int]], window_s: float = 2.0) -> float:
+    """As `camera_skew_s`, of the pictures of the last seconds that all cameras have.
+
+    Cameras of different rates are compared over the same time, not over the same number of pictures.
+    """
+    newest = [max(stamps) for stamps in stamps_ns.values() if stamps]
+    if len(newest) < 2:
+        return 0.0
+    until, margin = min(newest), int(_PARTNER_S * 1e9)
+    since = until - int(window_s * 1e9)
+    streams = {
+        topic: [s for s in stamps if since - margin <= s <= until + margin] for topic, stamps in stamps_ns.items()
+    }
+    anchor = min((topic for topic in streams if streams[topic]), key=lambda topic: len(streams[topic]))
+    streams[anchor] = [stamp for stamp in streams[anchor] if since <= stamp <= until]
+    return camera_skew_s(streams)
 
 
 def skew_flags(skew_s: float) -> list[str]:

@@ -11,10 +11,11 @@ from spark_ros import topics
 from spark_ros.contracts import SparkError
 from spark_ros.control.perceived import FrozenImages
 from spark_ros.data.cdr_messages import decode_joints
-from spark_ros.data.stream_monitor import StreamMonitor, camera_skew_s, skew_flags
+from spark_ros.data.stream_monitor import StreamMonitor, camera_skew_s, recent_skew_s, skew_flags
 from spark_ros.nodes.recorded_streams import Stream
 
 _STAMP_END = 12  # bytes of CDR before what makes two images equal: byte order and stamp
+RECENT_FRAMES = 300  # some seconds of the fastest camera
 FROZEN_FRAMES, FROZEN_MOTION_RAD = 5, 0.02  # as the gateway has it for policies, see control/config.py
 
 
@@ -31,7 +32,7 @@ class EpisodeWatch:
     """
 
     def __init__(self, streams: Sequence[Stream], joint_names: Sequence[str]) -> None:
-        now = time.monotonic()
+        self._began_s = now = time.monotonic()
         self._monitors = {
             s.topic: StreamMonitor(s.topic, s.gap_s, s.rate.hz(), now, topics.camera_of(s.topic) is not None)
             for s in streams
@@ -60,13 +61,22 @@ class EpisodeWatch:
         elif topic in self._cameras and self._joints is not None:
             self._look(monitor, cdr)
 
+    def monitor(self, topic: str) -> StreamMonitor:
+        """What is known of one stream of this episode."""
+        return self._monitors[topic]
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the episode began."""
+        return time.monotonic() - self._began_s
+
     def warnings(self) -> list[str]:
         """What is wrong right now, a sentence each."""
         now = time.monotonic()
         found = [sentence for topic in self._required for sentence in self._monitors[topic].present(now)]
         found += [f"{topic} is frozen" for topic in self._cameras if self._monitors[topic].frozen]
         found += [f"{count} messages of {topic} were lost" for topic, count in self.lost.items()]
-        return sorted(found + skew_flags(self._skew_s(recent=True)))
+        return sorted(found + skew_flags(recent_skew_s(self._camera_stamps(RECENT_FRAMES))))
 
     def finish(self, dropped: Counter[str], max_loss: float) -> dict[str, object]:
         """What is written down about the episode: messages lost, numbers of each stream, flags.
@@ -84,7 +94,7 @@ class EpisodeWatch:
                 monitor.end(now)
             if topic in self._required or topic == topics.GATEWAY_SETPOINT:
                 flags += monitor.flags(max_loss)
-        skew = self._skew_s(recent=False)
+        skew = camera_skew_s(self._camera_stamps())
         return {
             "messages_lost": dict(lost),
             "streams": {topic: monitor.summary(now) for topic, monitor in self._monitors.items() if monitor.count},
@@ -101,6 +111,5 @@ class EpisodeWatch:
         if self._frozen.feed(monitor.topic, digest, joints) is not None:
             monitor.frozen += 1
 
-    def _skew_s(self, recent: bool) -> float:
-        tail = slice(-60 if recent else None, None)
-        return camera_skew_s({topic: self._monitors[topic].stamps_ns[tail] for topic in self._cameras})
+    def _camera_stamps(self, last: int = 0) -> dict[str, list[int]]:
+        return {topic: self._monitors[topic].stamps_ns[-last:] for topic in self._cameras}

@@ -18,27 +18,34 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from spark_ros import topics
 from spark_ros.contracts import SparkError
+from spark_ros.data.align import DEFAULT_TOLERANCE_S
 from spark_ros.data.cdr import deserialize
 from spark_ros.data.cdr_messages import STRING
 from spark_ros.data.dataset_folder import DemoFolder
 from spark_ros.data.image_storage import ImageStorage
+from spark_ros.data.recorder_status import RecorderState, RecorderStatus
 from spark_ros.data.resources import Room, free_disk_mb
 from spark_ros.data.stream_monitor import STAMP_LAG_S
 from spark_ros.nodes.diagnostics import Health, Level
 from spark_ros.nodes.episode_queue import EpisodeQueue, ImagePacker
 from spark_ros.nodes.episode_watch import EpisodeWatch
 from spark_ros.nodes.lifecycle import ManagedNode
+from spark_ros.nodes.qos import LATCHED
 from spark_ros.nodes.recorded_streams import Stream, joint_parts, streams
+from spark_ros.nodes.recorder_status import live_skew_s, stream_statuses
 from spark_ros.nodes.run import run
 from spark_ros.robots.spec import RobotSpec, load_robot
 
 WATCH_S = 1.0
+TELL_S = 0.5  # somebody who looks at the status wants to see a stream fall silent
 MB = 1_000_000
 
 DEFAULTS = {
@@ -64,7 +71,7 @@ DEFAULTS = {
 
 
 class RecorderNode(ManagedNode):
-    """The node; /recorder/start, /keep, /discard and /again (std_srvs/Trigger) drive it."""
+    """The node; /recorder/start, /keep, /discard and /again (std_srvs/Trigger) and /recorder/mark drive it."""
 
     def __init__(self) -> None:
         super().__init__("recorder", DEFAULTS)
@@ -76,7 +83,7 @@ class RecorderNode(ManagedNode):
         self._episode: EpisodeQueue | None = None
         self._watch: EpisodeWatch | None = None
         self._warnings: list[str] = []
-        self._kept = 0
+        self._kept = self._marks = 0
 
     def setup(self) -> None:
         """Become the folder's only recorder and listen."""
@@ -101,7 +108,10 @@ class RecorderNode(ManagedNode):
             (topics.RECORDER_AGAIN, lambda: f"{self._discard_episode()}, {self._start_episode()}"),
         ):
             self.serve(Trigger, name, lambda _, response, action=action: self._answer(action, response))
+        self.serve(SetParametersAtomically, topics.RECORDER_MARK, self._answer_mark)
+        self._status = self.advertise(String, topics.RECORDER_STATUS, LATCHED)
         self.every(WATCH_S, self._look)
+        self.every(TELL_S, self._tell)
 
     def halt(self) -> None:
         """Leave only whole episodes behind."""
@@ -156,6 +166,19 @@ class RecorderNode(ManagedNode):
         except SparkError as error:
             response.success, response.message = False, str(error)
             self.get_logger().error(response.message)
+        self._tell()
+        return response
+
+    def _answer_mark(
+        self, request: SetParametersAtomically.Request, response: SetParametersAtomically.Response
+    ) -> SetParametersAtomically.Response:
+        said = {parameter.name: parameter_value_to_python(parameter.value) for parameter in request.parameters}
+        try:
+            response.result.successful, response.result.reason = True, self._mark_episode(said)
+        except SparkError as error:
+            response.result.successful, response.result.reason = False, str(error)
+        self.get_logger().info(response.result.reason)
+        self._tell()
         return response
 
     def _start_episode(self) -> str:
@@ -224,6 +247,22 @@ class RecorderNode(ManagedNode):
         remark += f"; flagged: {'; '.join(entry.flags)}" if entry.flags else ""
         return f"kept {entry.file}: {entry.frames} frames in {entry.duration_s:.1f} s{remark}"
 
+    def _mark_episode(self, said: dict[str, Any]) -> str:
+        """Change success or note of an episode, kept or being recorded; what was done."""
+        file, success, note = said.get("file", ""), said.get("success"), said.get("note")
+        fits = isinstance(file, str) and isinstance(success, bool | None) and isinstance(note, str | None)
+        if not fits or not {"file"} < said.keys() <= {"file", "success", "note"} or self._folder is None:
+            raise SparkError(f"{topics.RECORDER_MARK} got {said}, expected file, and success (bool) or note (text)")
+        if self._episode is not None and self._episode.writer.path.name == file:
+            self.set_parameters(
+                [Parameter(k, value=v) for k, v in (("success", success), ("note", note)) if v is not None]
+            )
+        else:
+            self._folder.mark(file, success, note)
+            self._marks += 1
+        words = {True: ["a success"], False: ["a failure"], None: []}[success] + ([] if note is None else ["noted"])
+        return f"{file}: {', '.join(words)}"
+
     def _discard_episode(self) -> str:
         episode, _ = self._current()
         self._end_episode()
@@ -262,6 +301,46 @@ class RecorderNode(ManagedNode):
         for sentence in self._warnings:
             if sentence.split(" ")[0] not in {earlier.split(" ")[0] for earlier in before}:
                 self.get_logger().warning(sentence)
+
+    def _tell(self) -> None:
+        """Publish the status; a parameter of a wrong type must not end what is being recorded."""
+        try:
+            self._status.publish(String(data=self.status().to_json()))
+        except SparkError as error:
+            self.complain(str(error))
+
+    def status(self) -> RecorderStatus:
+        """Everything about the recorder now."""
+        health, episode, watch = self.health(), self._episode, self._watch
+        state = RecorderState.READY if health.level is Level.OK else RecorderState.WAITING
+        if not self.active:
+            state = RecorderState.INACTIVE
+        elif episode is not None and watch is not None:
+            state = RecorderState.STOPPED if watch.stopped or episode.error is not None else RecorderState.RECORDING
+        disk = health.values.get("free disk MB")
+        return RecorderStatus(
+            state=state,
+            message=health.message,
+            folder=str(Path(self.params["folder"]).absolute()),
+            task=self.params["task"],
+            operator=self.params["operator"],
+            success=self.params["success"],
+            note=self.params["note"],
+            kept=self._kept,
+            marks=self._marks,
+            episode="" if episode is None else episode.writer.path.name,
+            elapsed_s=0.0 if watch is None else round(watch.elapsed_s, 1),
+            free_disk_mb=float(disk) if isinstance(disk, int) else None,
+            start_disk_mb=self.params["start_disk_mb"],
+            stop_disk_mb=self.params["stop_disk_mb"],
+            waiting_mb=0.0 if episode is None else round(episode.waiting_mb, 1),
+            queue_mb=self.params["queue_mb"],
+            lost=0 if episode is None or watch is None else sum(episode.dropped.values()) + sum(watch.lost.values()),
+            camera_skew_s=round(live_skew_s(self._streams), 4),
+            skew_limit_s=DEFAULT_TOLERANCE_S,
+            warnings=tuple(self._warnings),
+            streams=stream_statuses(self._streams, episode, watch),
+        )
 
     def _missing(self) -> str:
         """Which required streams do not arrive or are not of now, and what to do; empty if all are well."""

@@ -12,70 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_for_tests import GraphUnderTest, NodeUnderTest, until
+from cell_for_tests import CAMERAS, SPEC, Robot, start_recorder
+from graph_for_tests import PATIENCE_S, GraphUnderTest, until
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from spark_ros import topics
-from spark_ros.contracts import Frame
 from spark_ros.contracts import JointState as Joints
 from spark_ros.data.dataset_folder import DemoFolder
 from spark_ros.data.mcap_scan import McapScan
-from spark_ros.nodes.messages import image_from_frame, message_from_joints
-from spark_ros.robots.spec import load_robot
+from spark_ros.nodes.calls import call
+from spark_ros.nodes.messages import message_from_joints
 
 pytestmark = pytest.mark.ros
-
-SPEC = load_robot("fr3")
-NAMES = (*SPEC.joint_names, *SPEC.gripper.joint_names)
-CAMERAS = ("front", "wrist")
-
-
-class Robot:
-    """Cameras at 10 Hz, joint states and setpoints at 100 Hz, from the graph's client; each can be silenced."""
-
-    def __init__(self, graph: GraphUnderTest) -> None:
-        create = graph.client.create_publisher
-        self._clock = graph.client.get_clock()
-        self._images = {camera: create(Image, topics.camera_image(camera), 10) for camera in CAMERAS}
-        self._joints = create(JointState, topics.JOINT_STATES, 10)
-        self._setpoints = create(JointState, topics.GATEWAY_SETPOINT, 10)
-        self.cameras, self.commands, self.fingers = set(CAMERAS), True, True
-        self.sent: list[int] = []
-        graph.client.create_timer(0.1, self._see)
-        graph.client.create_timer(0.01, self._feel)
-
-        self.lag_ns, self.moving, self.frozen = 0, False, False
-        self._position = np.concatenate([SPEC.home, [0.04, 0.04]])
-
-    def _see(self) -> None:
-        stamp = self._clock.now().nanoseconds - self.lag_ns
-        self.sent.append(stamp)
-        for camera in self.cameras:
-            image = np.full((24, 32, 3), 0 if self.frozen else len(self.sent) % 256, np.uint8)
-            self._images[camera].publish(image_from_frame(Frame(camera, image, stamp)))
-
-    def _feel(self) -> None:
-        state = Joints(NAMES, self._position, np.zeros(9), self._clock.now().nanoseconds)
-        message = message_from_joints(state if self.fingers else state.select(SPEC.joint_names))
-        self._joints.publish(message)
-        if self.moving:
-            self._position = self._position + 0.01
-        if self.commands:
-            self._setpoints.publish(message)
-
-
-def start_recorder(graph: GraphUnderTest, folder: Path, **parameters: object) -> NodeUnderTest:
-    parameters = {
-        "folder": str(folder),
-        "task": "lift the cube",
-        "operator": "test",
-        "start_disk_mb": 10.0,
-        "stop_disk_mb": 5.0,
-        **parameters,
-    }
-    return graph.start("recorder", **parameters)
 
 
 def start_episode(graph: GraphUnderTest) -> None:
@@ -180,6 +132,37 @@ def test_a_kept_episode_is_a_success_unless_it_was_called_a_failure(graph: Graph
     folder = DemoFolder(tmp_path / "demos")
     assert [entry.success for entry in folder.episodes()] == [True, False, True]
     assert folder.read(folder.episodes()[1]).metadata.success is False
+
+
+def test_what_is_said_of_an_episode_can_be_changed_while_it_is_recorded_and_later(
+    graph: GraphUnderTest, tmp_path: Path
+) -> None:
+    def mark(**values: object) -> tuple[bool, str]:
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        request = SetParametersAtomically.Request(parameters=parameters)
+        result = call(graph.client, SetParametersAtomically, topics.RECORDER_MARK, request, PATIENCE_S).result
+        return result.successful, result.reason
+
+    start_recorder(graph, tmp_path / "demos")
+    robot = Robot(graph)
+    graph.activate("recorder")
+    start_episode(graph)
+    begun = len(robot.sent)
+    assert until(lambda: len(robot.sent) > begun + 3)
+    name = "episode_000001.mcap"
+    assert mark(file=name, success=False, note="dropped it") == (True, f"{name}: a failure, noted")
+    assert graph.trigger(topics.RECORDER_KEEP).success
+    folder = DemoFolder(tmp_path / "demos")
+    (entry,) = folder.episodes()
+    assert (entry.success, entry.note) == (False, "dropped it")
+    assert mark(file=name, success=True) == (True, f"{name}: a success")
+    (entry,) = folder.episodes()
+    assert (entry.success, entry.note) == (True, "dropped it")
+    assert folder.read(entry).metadata.success is False  # the file stays as it was recorded
+    for wrong in ({"file": name}, {"success": True}, {"file": name, "success": "yes"}, {"file": name, "grade": 1}):
+        done, reason = mark(**wrong)
+        assert not done and "expected file, and success (bool) or note (text)" in reason
+    assert not mark(file="../episode_000001.mcap", success=False)[0]
 
 
 @pytest.mark.parametrize("topic", [topics.camera_image("wrist"), topics.JOINT_STATES])

@@ -26,6 +26,7 @@ FLOORS = [
     {"adapters"},
     {"sim"},
     {"fci"},
+    {"console"},
     {"nodes"},
     {"bringup"},
     {"evaluation"},
@@ -45,6 +46,7 @@ WITHOUT_TORCH = {
     "adapters",
     "sim",
     "fci",
+    "console",
     "nodes",
     "bringup",
 }

@@ -82,6 +82,20 @@ def test_a_link_out_of_the_folder_is_refused(demo_folder: DemoFolder, tmp_path: 
         demo_folder.episodes()
 
 
+def test_a_kept_episode_is_marked_in_the_index_and_nowhere_else(demo_folder: DemoFolder) -> None:
+    first, second, third = demo_folder.episodes()
+    with pytest.raises(SparkError, match=r"outside DemoFolder\.recording"):
+        demo_folder.mark(first.file, success=False)
+    with demo_folder.recording():
+        marked = demo_folder.mark(first.file, success=False)
+        noted = demo_folder.mark(second.file, note="slipped")
+        with pytest.raises(SparkError, match=r"lists no episode '../x.mcap'"):
+            demo_folder.mark("../x.mcap", success=False)
+    assert demo_folder.episodes() == [marked, noted, third]
+    assert (marked.success, noted.note, noted.success) == (False, "slipped", second.success)
+    assert demo_folder.read(marked).metadata.success is True
+
+
 def test_a_changed_or_missing_file_is_refused(demo_folder: DemoFolder) -> None:
     entry = demo_folder.episodes()[1]
     path = demo_folder.file(entry)

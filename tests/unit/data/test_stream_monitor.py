@@ -8,7 +8,7 @@ import pytest
 
 from spark_ros.data import resources
 from spark_ros.data.resources import Room
-from spark_ros.data.stream_monitor import StreamMonitor, camera_skew_s, skew_flags
+from spark_ros.data.stream_monitor import StreamMonitor, camera_skew_s, recent_skew_s, skew_flags
 
 NS = 1_000_000_000
 
@@ -64,6 +64,15 @@ def test_cameras_too_far_apart_are_flagged() -> None:
     assert "50 ms apart" not in "".join(skew_flags(camera_skew_s({"front": front})))
     apart = camera_skew_s({"front": front[:1], "wrist": [stamp + 80_000_000 for stamp in front[:1]]})
     assert "up to 80 ms apart" in skew_flags(apart)[0]
+
+
+def test_cameras_of_different_rates_are_compared_over_the_same_time() -> None:
+    slow, fast = [i * 100_000_000 for i in range(60)], [i * 33_333_333 + 5_000_000 for i in range(180)]
+    assert recent_skew_s({"front": slow[-60:], "wrist": fast[-60:]}) < 0.02
+    assert recent_skew_s({"front": slow, "wrist": [stamp + 60_000_000 for stamp in slow[:-1]]}) == pytest.approx(0.04)
+    stopped = recent_skew_s({"front": slow, "wrist": [stamp + 30_000_000 for stamp in slow[:20]]})
+    assert stopped == pytest.approx(0.03)  # of the time when both were there
+    assert recent_skew_s({"front": slow, "wrist": []}) == 0.0
 
 
 def test_a_full_disk_or_memory_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
