@@ -103,8 +103,9 @@ def finish(
 
 def command() -> str:
     """What repeats this run, typed in the repository's root."""
-    program = Path(sys.argv[0]).stem
-    return " ".join(["python -m", f"benchmarks.{program}", *sys.argv[1:]])
+    spec = sys.modules["__main__"].__spec__
+    program = f"benchmarks.{Path(sys.argv[0]).stem}" if spec is None else spec.name
+    return " ".join(["python -m", program, *sys.argv[1:]])
 
 
 def commit() -> str:

@@ -4,8 +4,9 @@
 
 - The recorder node as a process of its own, two 640x480 cameras at 30 Hz and joint states and setpoints at 200 Hz over
   ROS from another process. `frames_lost` of `frames`: pictures sent between the first and the last that are in the
-  file, and are not in it, whoever lost them. `cpu_share`: of one core, by the recorder. `rss_mb`: first, last quarter.
-  `frames_per_s` tells whether this machine could send at the rate at all, `source_late_s` for how long it could not.
+  file, and are not in it, whoever lost them; `loss_counted`: what the recorder itself says was lost, by topic.
+  `cpu_share`: of one core, by the recorder. `rss_mb`: first, last quarter. `frames_per_s` tells whether this machine
+  could send at the rate at all, `source_late_s` for how long it could not.
 - The same at twice the rates, for a tenth of the time: the ceiling.
 - The messages of a few seconds written as fast as they go, by our writer (on the disk within a second, hashed, images
   packed by threads), by plain mcap and by rosbags (neither waits for the disk nor hashes).
@@ -31,6 +32,7 @@ from typing import Any
 import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from mcap.reader import make_reader
 from rclpy.executors import SingleThreadedExecutor
 from std_srvs.srv import Trigger
 
@@ -43,6 +45,7 @@ from spark_ros.bringup.environment import child_environment
 from spark_ros.contracts import SparkError
 from spark_ros.data.dataset_folder import DemoFolder
 from spark_ros.data.episode_reader import read_cameras
+from spark_ros.data.episode_writer import OUTCOME_RECORD
 from spark_ros.data.image_storage import ImageStorage
 from spark_ros.nodes.calls import call
 
@@ -108,12 +111,14 @@ def recording(folder: Path, factor: float, seconds: float, images: str) -> dict[
     path = demos.file(episode)
     report = json.loads((folder / "sent.json").read_text(encoding="utf-8"))
     frames, lost = _lost(path, report["sent"])
+    outcome = _outcome(path)
     size = path.stat().st_size
     path.unlink()
     return {
         "seconds_recorded": round(elapsed, 1),
         "frames": frames,
         "frames_lost": lost,
+        "loss_counted": json.loads(outcome["messages_lost"]),
         "frames_per_s": round(frames / episode.duration_s, 1),
         "source_late_s": round(report["late_s"], 2),
         "cpu_share": round(busy / elapsed, 3),
@@ -148,6 +153,11 @@ def _lost(path: Path, sent: Mapping[str, list[int]]) -> tuple[int, int]:
         total, lost = total + len(expected), lost + len(set(expected) - stamps)
     assert total, f"no frame of {CAMERAS} was recorded"
     return total, lost
+
+
+def _outcome(path: Path) -> Mapping[str, str]:
+    with path.open("rb") as stream:
+        return next(record.metadata for record in make_reader(stream).iter_metadata() if record.name == OUTCOME_RECORD)
 
 
 def _busy_s(process: int) -> float:

@@ -8,6 +8,7 @@ and trains a policy for a few steps. LeRobot runs in an environment of its own (
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import tempfile
@@ -170,8 +171,10 @@ def _main() -> None:
         (folder := Path(work, "import")).mkdir()
         _, rows, wrong = import_mismatches(folder)
         chosen = ImportOptions(task=worker.TASKS[0], progress=False)
-        train_briefly(import_lerobot(folder / "dataset", folder / "one_task", chosen).path, folder)
-        result["import"] = {"rows": rows, "mismatches": wrong}
+        run = train_briefly(import_lerobot(folder / "dataset", folder / "one_task", chosen).path, folder)
+        with (run / "metrics.csv").open(encoding="utf-8", newline="") as stream:
+            trained = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(stream)]
+        result["import"] = {"rows": rows, "mismatches": wrong, "training": trained}
     finish(options, "lerobot", result, _show)
 
 
@@ -179,6 +182,7 @@ def _show(result: Mapping[str, Any]) -> None:
     for name in ("export_video", "export_images", "import"):
         wrong = result[name]["mismatches"]
         print(f"{name}: {result[name]['rows']} rows, {len(wrong)} mismatches", *wrong[:3], sep="\n  ")
+    print(f"trained on the import: {result['import']['training'][-1]}")
 
 
 if __name__ == "__main__":

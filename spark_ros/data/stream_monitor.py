@@ -22,13 +22,37 @@ _SKIPPED = 1.7  # usual periods between two stamps: more than jitter
 
 
 @dataclass
+class NumberedMessages:
+    """Messages that their one publisher numbers 1, 2, 3: those that never came are known exactly.
+
+    Attributes:
+        skipped: Numbers that were left out so far.
+    """
+
+    skipped: int = 0
+    _last: int | None = None
+    _trusted: bool = True
+
+    def see(self, number: int | None) -> None:
+        """Take note of a message's number; None where messages carry none."""
+        if number is None or not self._trusted:
+            return
+        if self._last is not None and number <= self._last:
+            self._trusted = False  # the publisher was started again, or there are several: nothing follows from it
+            return
+        if self._last is not None:
+            self.skipped += number - self._last - 1
+        self._last = number
+
+
+@dataclass
 class StreamMonitor:
     """One stream during one episode. Times are seconds of a monotonic clock unless they are stamps.
 
     Attributes:
         topic: Its name.
         gap_s: Longest pause that can be learnt across.
-        usual_hz: Its rate before the episode; 0 where unknown.
+        usual_hz: Its rate before the episode; 0 where unknown, then the first seconds tell.
         began_s: When the episode began.
         keep_stamps: Whether `stamps_ns` grows; only cameras need it, and an hour of a 1 kHz arm would fill the memory.
         count: Messages so far.
@@ -36,8 +60,6 @@ class StreamMonitor:
         longest_gap_s: Longest time between two messages, the beginning included.
         backwards: Stamps that were not after the one before.
         lag_s: Furthest that a stamp was from its reception, behind (positive) or ahead (negative).
-        missing: Messages that the steps of the stamps leave room for at the usual rate; counted where stamps are kept.
-            The middleware does not tell of every loss, and a camera's driver of none.
         frozen: Images identical to the one before while the arm moved.
         stamps_ns: All stamps so far.
     """
@@ -52,7 +74,6 @@ class StreamMonitor:
     longest_gap_s: float = 0.0
     backwards: int = 0
     lag_s: float = 0.0
-    missing: int = 0
     frozen: int = 0
     stamps_ns: list[int] = field(default_factory=list)
     _last_s: float = 0.0
@@ -89,6 +110,7 @@ class StreamMonitor:
         if now_s - begun >= _RATE_WINDOW_S:
             self._window_hz = (self.count - before) / (now_s - begun)
             self._window = (now_s, self.count)
+            self.usual_hz = self.usual_hz or self._window_hz
 
     def present(self, now_s: float) -> list[str]:
         """What is wrong right now, a sentence each."""
@@ -109,7 +131,7 @@ class StreamMonitor:
         found = []
         if self.loss > max_loss:
             found.append(f"{self.topic} lost {self.lost} of {self.count + self.lost} messages")
-        if self.missing > max_loss * (self.count + self.missing):
+        if self.missing - self.lost > max_loss * (self.count + self.missing):
             found.append(f"{self.topic} lacks about {self.missing} messages between its stamps")
         if self.longest_gap_s > self.gap_s:
             found.append(f"{self.topic} paused for {self.longest_gap_s:.2f} s, at most {self.gap_s} s can be learnt")
@@ -127,8 +149,15 @@ class StreamMonitor:
     def _step(self, seconds: float) -> None:
         if seconds <= 0.0:
             self.backwards += 1
-        elif self.keep_stamps and seconds * self.usual_hz > _SKIPPED:
-            self.missing += round(seconds * self.usual_hz) - 1
+
+    @property
+    def missing(self) -> int:
+        """Messages that the steps of the stamps leave room for at the usual rate; 0 where stamps are not kept.
+
+        The middleware does not tell of every loss, and a camera's driver of none.
+        """
+        periods = np.diff(np.array(self.stamps_ns, np.int64)).astype(float) * 1e-9 * self.usual_hz
+        return int((np.rint(periods[periods > _SKIPPED]) - 1).sum())
 
     @property
     def loss(self) -> float:

@@ -15,6 +15,7 @@ from spark_ros.runtime.latency import LatencyTrace
 
 TOPIC = "/diagnostics"  # REP-107
 PERIOD_S = 1.0
+STEADY_S = 1.0
 
 
 class Level(IntEnum):
@@ -89,6 +90,11 @@ class Rate:
         if len(self._times) < 2:
             return 0.0
         return (len(self._times) - 1) / (self._times[-1] - self._times[0])
+
+    def steady_hz(self) -> float:
+        """The rate over a second or more; 0 before that: a stream that begins may catch up first."""
+        hz = self.hz()
+        return hz if hz and self._times[-1] - self._times[0] >= STEADY_S else 0.0
 
     def silent_s(self) -> float:
         """Seconds since the last event; infinite before the first one."""

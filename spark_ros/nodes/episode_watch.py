@@ -11,7 +11,7 @@ from spark_ros import topics
 from spark_ros.contracts import SparkError
 from spark_ros.control.perceived import FrozenImages
 from spark_ros.data.cdr_messages import decode_joints
-from spark_ros.data.stream_monitor import StreamMonitor, camera_skew_s, recent_skew_s, skew_flags
+from spark_ros.data.stream_monitor import NumberedMessages, StreamMonitor, camera_skew_s, recent_skew_s, skew_flags
 from spark_ros.nodes.recorded_streams import Stream
 
 _STAMP_END = 12  # bytes of CDR before what makes two images equal: byte order and stamp
@@ -27,14 +27,13 @@ class EpisodeWatch:
         joint_names: The arm's joints: a camera is frozen only where they move.
 
     Attributes:
-        lost: Messages that the middleware lost, by topic.
         stopped: Why nothing more is recorded; empty while recording.
     """
 
     def __init__(self, streams: Sequence[Stream], joint_names: Sequence[str]) -> None:
         self._began_s = now = time.monotonic()
         self._monitors = {
-            s.topic: StreamMonitor(s.topic, s.gap_s, s.rate.hz(), now, topics.camera_of(s.topic) is not None)
+            s.topic: StreamMonitor(s.topic, s.gap_s, s.rate.steady_hz(), now, topics.camera_of(s.topic) is not None)
             for s in streams
         }
         self._required = {s.topic for s in streams if s.required}
@@ -42,10 +41,20 @@ class EpisodeWatch:
         self._joint_names = tuple(joint_names)
         self._joints: bytes | None = None
         self._frozen = FrozenImages(FROZEN_FRAMES, FROZEN_MOTION_RAD)
-        self.lost: Counter[str] = Counter()
+        self._numbers = {s.topic: NumberedMessages() for s in streams}
+        self._reported: Counter[str] = Counter()
         self.stopped = ""
 
-    def see(self, topic: str, cdr: bytes, stamp_ns: int | None, now_ns: int) -> None:
+    @property
+    def lost(self) -> Counter[str]:
+        """Messages that were sent and never reached us, by topic."""
+        return +Counter({topic: max(self._reported[topic], seen.skipped) for topic, seen in self._numbers.items()})
+
+    def reported_lost(self, topic: str, count: int) -> None:
+        """The middleware says that it lost messages; of those that the subscription's queue lost it says nothing."""
+        self._reported[topic] += count
+
+    def see(self, topic: str, cdr: bytes, stamp_ns: int | None, now_ns: int, number: int | None) -> None:
         """Take note of a message.
 
         Args:
@@ -53,8 +62,10 @@ class EpisodeWatch:
             cdr: Its bytes.
             stamp_ns: Its stamp, None for a type without.
             now_ns: The time on the clock of the stamps.
+            number: Its publisher's number of it; None where the middleware does not number them.
         """
         monitor = self._monitors[topic]
+        self._numbers[topic].see(number)
         monitor.see(time.monotonic(), stamp_ns, now_ns)
         if topic == topics.JOINT_STATES:
             self._joints = cdr

@@ -78,9 +78,19 @@ class ManagedNode(LifecycleNode):
         return publisher
 
     def subscribe(
-        self, message_type: type, topic: str, handler: Callable[[Any], None], qos: QoSProfile, **options: Any
+        self,
+        message_type: type,
+        topic: str,
+        handler: Callable[..., None],
+        qos: QoSProfile,
+        numbered: bool = False,
+        **options: Any,
     ) -> None:
-        """A subscription; `handler` may refuse a message by raising `SparkError`; options as for rclpy."""
+        """A subscription; `handler` may refuse a message by raising `SparkError`; options as for rclpy.
+
+        With `numbered` the handler is also given the publisher's number of the message, None where the middleware
+        does not number them.
+        """
 
         def receive(message: Any) -> None:
             try:
@@ -88,7 +98,14 @@ class ManagedNode(LifecycleNode):
             except SparkError as error:
                 self.complain(str(error))
 
-        subscription = self.create_subscription(message_type, topic, receive, qos, **options)
+        def receive_numbered(message: Any, info: Any) -> None:
+            try:
+                handler(message, info["publication_sequence_number"])
+            except SparkError as error:
+                self.complain(str(error))
+
+        callback: Callable[..., None] = receive_numbered if numbered else receive
+        subscription = self.create_subscription(message_type, topic, callback, qos, **options)
         self._undo.append(lambda: self.destroy_subscription(subscription))
 
     def acting(self, action_type: type, name: str) -> ActionClient:

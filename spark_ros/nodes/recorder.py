@@ -146,18 +146,19 @@ class RecorderNode(ManagedNode):
         return Health(Level.OK, f"recording {name}", values)
 
     def _listen(self, stream: Stream) -> None:
-        def receive(cdr: bytes) -> None:
+        def receive(cdr: bytes, number: int | None) -> None:
             stamp_ns = stream.take(cdr)
             if self._episode is not None and self._watch is not None and not self._watch.stopped:
                 self._episode.offer(stream.topic, stream.type_name, cdr, time.time_ns())
-                self._watch.see(stream.topic, cdr, stamp_ns, self.get_clock().now().nanoseconds)
+                self._watch.see(stream.topic, cdr, stamp_ns, self.get_clock().now().nanoseconds, number)
 
         def lost(event: Any) -> None:
             if self._watch is not None:
-                self._watch.lost[stream.topic] += event.total_count_change
+                self._watch.reported_lost(stream.topic, event.total_count_change)
 
         events = SubscriptionEventCallbacks(message_lost=lost)
-        self.subscribe(stream.message_type, stream.topic, receive, stream.qos, raw=True, event_callbacks=events)
+        kind, topic, qos = stream.message_type, stream.topic, stream.qos
+        self.subscribe(kind, topic, receive, qos, numbered=True, raw=True, event_callbacks=events)
 
     def _answer(self, action: Callable[[], str], response: Trigger.Response) -> Trigger.Response:
         try:

@@ -30,6 +30,7 @@ class Robot:
         self._setpoints = create(JointState, topics.GATEWAY_SETPOINT, 10)
         self.cameras, self.commands, self.fingers = set(CAMERAS), True, True
         self.sent: list[int] = []
+        self.felt: list[int] = []
         graph.client.create_timer(0.1, self._see)
         graph.client.create_timer(0.01, self._feel)
 
@@ -45,6 +46,7 @@ class Robot:
 
     def _feel(self) -> None:
         state = Joints(NAMES, self._position, np.zeros(9), self._clock.now().nanoseconds)
+        self.felt.append(state.stamp_ns)
         message = message_from_joints(state if self.fingers else state.select(SPEC.joint_names))
         self._joints.publish(message)
         if self.moving:

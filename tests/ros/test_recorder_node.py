@@ -299,6 +299,34 @@ def test_stale_clocks_refuse_the_start_and_frozen_or_silent_cameras_are_said_at_
     assert any("was frozen" in flag for flag in entry.flags)
 
 
+def test_messages_lost_while_the_recorder_stood_still_are_counted_one_by_one_and_flagged(
+    graph: GraphUnderTest, tmp_path: Path
+) -> None:
+    node = start_recorder(graph, tmp_path / "demos")
+    robot = Robot(graph)
+    graph.activate("recorder")
+    start_episode(graph)
+    begun = len(robot.sent)
+    assert until(lambda: len(robot.sent) > begun + 5)
+    node.process.send_signal(signal.SIGSTOP)
+    begun = len(robot.felt)
+    assert until(lambda: len(robot.felt) > begun + 800), "more than the transport's queue of 512 holds"
+    node.process.send_signal(signal.SIGCONT)
+    begun = len(robot.sent)
+    assert until(lambda: len(robot.sent) > begun + 5)
+    answer = graph.trigger(topics.RECORDER_KEEP)
+    assert answer.success and "flagged" in answer.message and "/joint_states lost" in answer.message, answer.message
+
+    folder = DemoFolder(tmp_path / "demos")
+    episode = folder.read(folder.episodes()[0])
+    stored = {topics.JOINT_STATES: episode.joints.stamps_ns.tolist()}
+    stored |= {topics.camera_image(camera): frames.stamps_ns.tolist() for camera, frames in episode.cameras.items()}
+    lost = json.loads(outcome_of(episode.path)["messages_lost"])
+    for topic, stamps in stored.items():
+        sent = robot.felt if topic == topics.JOINT_STATES else robot.sent
+        assert lost.get(topic, 0) == sum(stamps[0] <= stamp <= stamps[-1] for stamp in sent) - len(stamps), topic
+
+
 def test_again_discards_and_starts_at_once(graph: GraphUnderTest, tmp_path: Path) -> None:
     start_recorder(graph, tmp_path / "demos")
     robot = Robot(graph)

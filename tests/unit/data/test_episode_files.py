@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,30 @@ def test_the_mcap_package_reads_it_as_a_ros2_file(episode_path: Path) -> None:
         times = [(m.log_time, m.publish_time) for _, _, m in reader.iter_messages(topics=[topics.JOINT_STATES])]
         assert times[0] == (T0 + 3_000_000, T0) and len(times) == 300
         assert [record.name for record in reader.iter_metadata()] == ["episode", "outcome"]
+
+
+def test_an_hour_of_recording_hardly_needs_more_memory_than_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spark_ros.data.episode_writer._CHUNK_BYTES", 20)  # a message each
+    chunks = 5_000
+    kind, cdr = encode_text("policy")
+    with EpisodeWriter(tmp_path / "long.mcap", METADATA) as writer:
+        for number in range(chunks + 1):
+            if number == 1:
+                tracemalloc.start()
+                before = tracemalloc.get_traced_memory()[0]
+            writer.write(topics.GATEWAY_MODE, kind, cdr, T0 + number, T0 + number)
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        path = writer.close()
+    assert grown < 200 * chunks, "bytes: two cameras fill 100,000 chunks an hour"
+    with path.open("rb") as stream:
+        reader = make_reader(stream, validate_crcs=True)
+        summary = reader.get_summary()
+        assert summary is not None and len(summary.chunk_indexes) == chunks + 1
+        late = [message.log_time for _, _, message in reader.iter_messages(starting_at=T0 + chunks - 1)]
+    assert late == [T0 + chunks - 1, T0 + chunks]
 
 
 def test_rosbags_reads_it_with_the_schemas_in_the_file(episode_path: Path) -> None:

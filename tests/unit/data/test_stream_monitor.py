@@ -8,7 +8,7 @@ import pytest
 
 from spark_ros.data import resources
 from spark_ros.data.resources import Room
-from spark_ros.data.stream_monitor import StreamMonitor, camera_skew_s, recent_skew_s, skew_flags
+from spark_ros.data.stream_monitor import NumberedMessages, StreamMonitor, camera_skew_s, recent_skew_s, skew_flags
 
 NS = 1_000_000_000
 
@@ -55,6 +55,32 @@ def test_frames_that_nobody_reported_as_lost_are_seen_in_the_stamps() -> None:
         monitor.see(frame / 30, round(frame / 30 * NS), round(frame / 30 * NS))
     assert monitor.missing == 4
     assert monitor.flags(0.01) == ["/camera lacks about 4 messages between its stamps"] and monitor.flags(0.1) == []
+
+
+def test_what_was_counted_as_lost_is_not_flagged_a_second_time() -> None:
+    monitor = StreamMonitor("/camera", 0.5, 30.0, began_s=0.0, keep_stamps=True)
+    for frame in (*range(1, 40), *range(43, 90)):
+        monitor.see(frame / 30, round(frame / 30 * NS), round(frame / 30 * NS))
+    monitor.lost = 3
+    assert monitor.flags(0.01) == ["/camera lost 3 of 89 messages"]
+
+
+def test_a_stream_of_unknown_rate_is_judged_by_its_first_seconds() -> None:
+    monitor = StreamMonitor("/camera", 0.5, 0.0, began_s=0.0, keep_stamps=True)
+    for frame in (*range(1, 95), *range(97, 200)):
+        monitor.see(frame / 30, round(frame / 30 * NS), round(frame / 30 * NS))
+    assert monitor.usual_hz == pytest.approx(30.0, rel=0.05) and monitor.missing == 2
+
+
+def test_numbers_that_a_publisher_left_out_are_messages_that_never_came() -> None:
+    seen = NumberedMessages()
+    for number in (7, 8, 11, 12, 20):
+        seen.see(number)
+    assert seen.skipped == 9
+    for number in (3, 4, 30):  # started again, or one of several publishers: nothing follows from it
+        seen.see(number)
+    seen.see(None)
+    assert seen.skipped == 9
 
 
 def test_cameras_too_far_apart_are_flagged() -> None:
