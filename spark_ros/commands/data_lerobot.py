@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from spark_ros.commands import data_rerun
 from spark_ros.commands.common import Verbs, add_verb, names, positive
 
 _SUCCESS = {"yes": True, "no": False, "unknown": None}
@@ -48,6 +49,7 @@ def _add_export(formats: Verbs) -> None:
     add("--failures", action="store_true", help="also episodes that are not marked as successful")
     add("--fps", type=positive, help="rows per second (default: as measured)")
     lerobot.set_defaults(run=_export)
+    data_rerun.add_to(formats)
 
 
 def _add_import(formats: Verbs) -> None:

@@ -20,7 +20,7 @@ from spark_ros.contracts import FloatArray, Frame, JointState, SparkError
 from spark_ros.data.cdr import deserialize, header_stamp_ns, stamp_ns
 from spark_ros.data.cdr_messages import IMAGE, JOINT_STATE, JOY, STRING, decode_frame, decode_joints
 from spark_ros.data.episode_writer import EPISODE_RECORD, OUTCOME_RECORD
-from spark_ros.data.image_storage import COMPRESSED_IMAGE, unpack_frame
+from spark_ros.data.image_storage import COMPRESSED_IMAGE, packed_bytes, unpack_frame
 from spark_ros.data.mcap_scan import Location, McapScan, StoredMessage, load_message
 
 POLICY, TELEOP = "policy", "teleop"  # of `control.modes.Mode`, which this room does not import
@@ -155,6 +155,7 @@ class CameraFrames(Sequence[Frame]):
         locations: Sequence[Location],
         packed: bool = False,
     ) -> None:
+        self._packed = packed
         self._decode = unpack_frame if packed else decode_frame
         self._path = path
         self.camera = camera
@@ -166,6 +167,10 @@ class CameraFrames(Sequence[Frame]):
 
     def __getitem__(self, index: int) -> Frame:  # type: ignore[override]  # slices would decode many images at once
         return self._decode(load_message(self._path, self._locations[index]), self.camera)
+
+    def packed(self, index: int) -> bytes | None:
+        """A frame's PNG or JPEG file as it was recorded; None where images were recorded as pixels."""
+        return packed_bytes(load_message(self._path, self._locations[index])) if self._packed else None
 
 
 @dataclass(frozen=True)

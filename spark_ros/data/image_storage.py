@@ -104,3 +104,8 @@ def unpack_frame(cdr: bytes | memoryview, camera: str) -> Frame:
         raise SparkError(f"an image of camera {camera} ({message.format!r}) {found}: expected 8-bit PNG or JPEG")
     image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
     return Frame(camera, image, stamp_ns(message.header))
+
+
+def packed_bytes(cdr: bytes | memoryview) -> bytes:
+    """The image file, PNG or JPEG, that a ``sensor_msgs/CompressedImage`` carries."""
+    return deserialize(cdr, COMPRESSED_IMAGE).data.tobytes()

@@ -1,4 +1,4 @@
-"""Folders that are there whole or not at all: written under another name, and renamed when all is in them."""
+"""Folders and files that are there whole or not at all: written under another name, and renamed when all is in them."""
 
 from __future__ import annotations
 
@@ -39,3 +39,28 @@ def staged_folder(out: Path) -> Iterator[Path]:
         raise SparkError(f"cannot write {out}: {reason}; make room or choose another folder") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def staged_file(out: Path) -> Iterator[Path]:
+    """A name to write a file under, that gets the name `out` when the block ends without an error, and else disappears.
+
+    Args:
+        out: The file in the end; must not exist.
+
+    Raises:
+        SparkError: `out` exists, or cannot be written, e.g. because the disk is full.
+    """
+    out = out.expanduser()
+    if out.exists() or out.is_symlink():
+        raise SparkError(f"{out} exists already and is never overwritten: choose another name")
+    staging = out.with_name(f".{out.name}{_SUFFIX}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield staging
+        os.rename(staging, out)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())[:120]
+        raise SparkError(f"cannot write {out}: {reason}; make room or choose another name") from error
+    finally:
+        staging.unlink(missing_ok=True)
