@@ -33,7 +33,8 @@ from benchmarks.common import entry, finish, make_parser, parse, percentiles, ra
 from benchmarks.encoder_speed import BLOCK, REFERENCE, Form, measure, time_block, torch_forms
 from spark_ros.bundle.graphs import export_encoder
 from spark_ros.bundle.load import Bundle, load_bundle
-from spark_ros.bundle.quantise import PRECISIONS, quantise_dynamic
+from spark_ros.bundle.precisions import PRECISIONS
+from spark_ros.bundle.quantise import quantise_dynamic
 from spark_ros.bundle.quantise_static import quantise_static
 from spark_ros.contracts import Frame, ImageArray, SparkError
 from spark_ros.data.codec import Proprioception

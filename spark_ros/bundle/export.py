@@ -36,7 +36,7 @@ from spark_ros.bundle.manifest import (
     PolicyEntry,
 )
 from spark_ros.bundle.observations import Observations, read_observations
-from spark_ros.bundle.quantise import PRECISIONS
+from spark_ros.bundle.precisions import PRECISIONS
 from spark_ros.bundle.units import action_units, proprioception_units
 from spark_ros.contracts import SparkError
 from spark_ros.data.codec import ActionCodec, Proprioception
@@ -77,7 +77,7 @@ def export_run(
     Args:
         run_dir: The run's `out_dir`.
         out_dir: The bundle's folder; a bundle that is already there is replaced.
-        precision: Of the encoder, a key of `quantise.PRECISIONS`.
+        precision: Of the encoder, a key of `precisions.PRECISIONS`.
         which: The checkpoint, ``best`` or ``last``.
         name: The bundle's name; by default that of its folder.
         demos: The demonstrations, if they have moved since the training.
@@ -95,13 +95,14 @@ def export_run(
         raise SparkError(f"{run_dir} has no readable statistics.json ({error}): train again") from error
     folder = Path(demos or config.data.folder)
     observations = read_observations(info, folder)
+    usual = read_observations(info, folder, held_out_first=False)
     used = {episode.sha256 for episode in info.episodes}
 
     def finish(bundle: Bundle) -> None:
         if len(used) >= FEWEST_EPISODES:  # fewer cannot say what is usual; the bundle works without
             add_drift(bundle, folder, only=used)
 
-    return export_bundle(policy, info, observations, statistics, out_dir, precision, name, licence, finish)
+    return export_bundle(policy, info, observations, statistics, out_dir, precision, name, licence, finish, usual)
 
 
 def export_bundle(
@@ -114,6 +115,7 @@ def export_bundle(
     name: str | None = None,
     licence: str = "not stated",
     finish: Callable[[Bundle], None] | None = None,
+    usual: Observations | None = None,
 ) -> Bundle:
     """Export a policy that need not come from a run directory.
 
@@ -127,6 +129,7 @@ def export_bundle(
         name: The bundle's name.
         licence: Of the policy.
         finish: Is called with the whole bundle before it appears at its destination, and may add to it.
+        usual: Other observations, from which a static precision takes the ranges of activations; by default the same.
 
     Raises:
         SparkError: As for `export_run`.
@@ -144,7 +147,7 @@ def export_bundle(
         with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}.") as workshop:
             folder = Path(workshop) / "bundle"
             folder.mkdir()
-            golden = _write_graphs(folder, encoder, policy, info, observations, precision)
+            golden = _write_graphs(folder, encoder, policy, info, observations, usual or observations, precision)
             _write_texts(folder, encoder, info, statistics, licence)
             manifest = _manifest(folder, encoder, policy, info, precision, golden, name)
             (folder / MANIFEST_FILE).write_text(manifest.to_yaml(), encoding="utf-8")
@@ -160,7 +163,13 @@ def export_bundle(
 
 
 def _write_graphs(
-    folder: Path, encoder: Encoder, policy: Policy, info: RunInfo, observations: Observations, precision: str
+    folder: Path,
+    encoder: Encoder,
+    policy: Policy,
+    info: RunInfo,
+    observations: Observations,
+    usual: Observations,
+    precision: str,
 ) -> GoldenEntry:
     """The graphs, the comparison and the self-test."""
     target = PRECISIONS[precision]
@@ -168,7 +177,8 @@ def _write_graphs(
     export_encoder(encoder, encoder_file)
     if target.convert is not None:
         float_file = encoder_file.rename(folder / "float.onnx")
-        target.convert(float_file, encoder_file, encoder.keep_float)
+        frames = np.concatenate([usual.images[camera] for camera in info.cameras])
+        target.convert(float_file, encoder_file, encoder.keep_float, frames)
         float_file.unlink()
     export_policy(policy, policy_file)
 
@@ -179,7 +189,7 @@ def _write_graphs(
     images = {camera: observations.images[camera] for camera in info.cameras}
     deviation = policy.action_std.numpy()
     trained = parity.torch_outputs(encoder, policy, images, proprioception)
-    exported = parity.onnx_outputs(encoder_file, policy_file, images, proprioception)
+    exported = parity.onnx_outputs(encoder_file, policy_file, images, proprioception, target.half)
     same_tokens = parity.policy_actions(policy_file, trained.tokens, proprioception)
     comparison = parity.compare(trained, exported, same_tokens, deviation, info.action_names)
     comparison.require(target, precision)

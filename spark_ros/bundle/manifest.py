@@ -98,7 +98,7 @@ class EncoderEntry(_Part):
 
     Attributes:
         file: The ONNX file.
-        precision: A key of `quantise.PRECISIONS`.
+        precision: A key of `precisions.PRECISIONS`.
         num_tokens: K.
         token_dim: D.
         recipe: Of `encoders.registry.build_encoder`, for whoever trains or exports again.

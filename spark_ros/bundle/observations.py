@@ -37,13 +37,14 @@ class Observations:
         return len(self.joints)
 
 
-def read_observations(info: RunInfo, demos: Path, count: int = 64) -> Observations:
-    """Observations spread evenly over some of a run's episodes, held-out ones first.
+def read_observations(info: RunInfo, demos: Path, count: int = 64, held_out_first: bool = True) -> Observations:
+    """Observations spread evenly over some of a run's episodes.
 
     Args:
         info: The run.
         demos: The folder of demonstrations it was trained from.
         count: About how many.
+        held_out_first: Episodes that the policy did not learn from before the others; else the other way round.
 
     Raises:
         SparkError: The folder does not hold the run's episodes, or they are damaged.
@@ -56,7 +57,7 @@ def read_observations(info: RunInfo, demos: Path, count: int = 64) -> Observatio
             f"{demos} holds none of the {len(info.episodes)} episodes the policy was trained from: "
             "give the folder they lie in"
         )
-    entries.sort(key=lambda entry: split[entry.sha256] == "train")
+    entries.sort(key=lambda entry: (split[entry.sha256] == "train") is held_out_first)
     entries = entries[:EPISODES]
     robot = load_robot(info.robot)
     joint_names = (*robot.joint_names, *robot.gripper.joint_names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from spark_ros.bundle.quantise import Precision
+from spark_ros.bundle.precisions import Precision
 from spark_ros.contracts import ImageArray, SparkError, TokenArray
 from spark_ros.encoders.base import Encoder, normalise_images
 from spark_ros.policies.base import Policy
@@ -95,14 +95,26 @@ def torch_outputs(
 
 
 def onnx_outputs(
-    encoder_file: Path, policy_file: Path, images: Mapping[str, ImageArray], proprioception: NDArray[np.float32]
+    encoder_file: Path,
+    policy_file: Path,
+    images: Mapping[str, ImageArray],
+    proprioception: NDArray[np.float32],
+    half: bool = False,
 ) -> Outputs:
-    """What the exported graphs give, one observation after the other as on the robot."""
-    encoder = _session(encoder_file)
-    tokens = {
-        camera: np.concatenate([encoder.run(["tokens"], {"images": image[None]})[0] for image in rows])
-        for camera, rows in images.items()
-    }
+    """What the exported graphs give, one observation after the other as on the robot.
+
+    Args:
+        encoder_file: The encoder's graph.
+        policy_file: The policy's graph.
+        images: By camera (N, S, S, 3) uint8.
+        proprioception: (N, P).
+        half: Compute the encoder in the processor's 16-bit floats, which OpenVINO knows.
+
+    Raises:
+        SparkError: `half`, and OpenVINO is not installed.
+    """
+    encode = _in_half(encoder_file) if half else _in_full(encoder_file)
+    tokens = {camera: np.concatenate([encode(image[None]) for image in rows]) for camera, rows in images.items()}
     return Outputs(tokens, policy_actions(policy_file, tokens, proprioception))
 
 
@@ -144,6 +156,24 @@ def compare(
         action_max_error=dict(zip(names, error.max(axis=(0, 1)).tolist(), strict=True)),
         action_mean_error_in_std=float((error / deviation).mean()),
     )
+
+
+def _in_full(file: Path) -> Callable[[ImageArray], TokenArray]:
+    session = _session(file)
+    return lambda images: session.run(["tokens"], {"images": images})[0]
+
+
+def _in_half(file: Path) -> Callable[[ImageArray], TokenArray]:
+    try:
+        import openvino
+    except ImportError as error:
+        raise SparkError(
+            f"16-bit floats are computed by the package openvino, which cannot be imported ({error}): pip install "
+            "'spark_ros[openvino]', or export with another precision"
+        ) from error
+    # By itself it computes in bfloat16 on processors that have it, and in float32 on others.
+    compiled = openvino.Core().compile_model(str(file), "CPU")
+    return lambda images: np.array(compiled({"images": images})["tokens"])
 
 
 def _session(file: Path) -> onnxruntime.InferenceSession:

@@ -1,6 +1,6 @@
-"""Precisions an encoder can be exported with, and what each must still achieve.
+"""int8 with activations scaled as they come: what bundles hold unless another precision is asked for.
 
-int8 stores the matrices as 8-bit integers with one scale per output channel and quantises activations on the fly.
+The matrices are stored as 8-bit integers with one scale per output channel, activations quantised on the fly.
 Tried on *dinov2-s-derived*, block 9, 112 px, 64 rendered frames of an FR3 at a table; cosine of tokens to float32,
 mean / 1% quantile / worst (`benchmarks/encoder_speed.py` measures what we use):
 
@@ -18,37 +18,22 @@ a word: a bundle must give the same actions on the robot's processor as on the o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
 
-
-@dataclass(frozen=True)
-class Precision:
-    """One way to store an encoder.
-
-    Attributes:
-        convert: From the float32 graph's file to the wanted one, given modules to keep in float32; None keeps the file.
-        min_mean_cosine: What the tokens must on average achieve against the trained network for an export to succeed.
-        max_action_error: Largest permitted mean deviation of the actions, in standard deviations of the action.
-        min_token_cosine: What every token must achieve on another machine against the recorded ones.
-    """
-
-    convert: Callable[[Path, Path, Sequence[str]], None] | None
-    min_mean_cosine: float
-    max_action_error: float
-    min_token_cosine: float
+from spark_ros.contracts import ImageArray
 
 
-def quantise_dynamic(source: Path, target: Path, keep_float: Sequence[str]) -> None:
+def quantise_dynamic(source: Path, target: Path, keep_float: Sequence[str], images: ImageArray | None = None) -> None:
     """Write the int8 variant of a float32 graph.
 
     Args:
         source: The float32 graph, its nodes named by module as `graphs` does.
         target: Where to write.
         keep_float: Names of modules whose matrices stay float32.
+        images: Not needed: activations are scaled as they come.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -71,13 +56,3 @@ def quantise_dynamic(source: Path, target: Path, keep_float: Sequence[str]) -> N
 def nodes_of_modules(model: onnx.ModelProto, modules: Sequence[str]) -> list[str]:
     """Names of the nodes that came from these modules."""
     return [node.name for node in model.graph.node if any(f".{module}." in f".{node.name}." for module in modules)]
-
-
-# On the lift task int8 reached a mean cosine of .9988 and moved the actions by 0.014 standard deviations (0.3 to 1 mm).
-# Rounding activations to 8 bits also amplifies harmless differences of float arithmetic: the same int8 graph run with
-# other, equally exact float kernels differs from itself by a cosine of .996 at worst, which must be granted to the
-# robot's processor.
-PRECISIONS = {
-    "fp32": Precision(None, min_mean_cosine=0.9999, max_action_error=0.001, min_token_cosine=0.9999),
-    "int8": Precision(quantise_dynamic, min_mean_cosine=0.99, max_action_error=0.1, min_token_cosine=0.99),
-}

@@ -19,7 +19,11 @@ def add_to(verbs: Verbs) -> None:
     add = parser.add_argument
     add("--run", required=True, dest="run_dir", metavar="DIR", help="the training run, its out_dir")
     add("--out", required=True, metavar="DIR", help="the bundle's folder; an earlier bundle there is replaced")
-    add("--precision", default="int8", help="of the encoder: int8 or fp32 (default: %(default)s)")
+    add(
+        "--precision",
+        default="int8",
+        help="int8, int8-static, bf16 or fp32, of the encoder (default: %(default)s)",
+    )
     add("--checkpoint", choices=("best", "last"), default="best", help="(default: %(default)s)")
     add("--name", help="the bundle's name (default: that of its folder)")
     add("--demos", metavar="DIR", help="the demonstrations, if they have moved since the training")

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))  # demos_for_tra
 
 from demos_for_training import tiny_run, write_demos
 
-from spark_ros.bundle import export, quantise
+from spark_ros.bundle import export, precisions
 from spark_ros.bundle.export import export_bundle, export_run
 from spark_ros.bundle.load import load_bundle
 from spark_ros.bundle.observations import read_observations
@@ -132,8 +132,8 @@ def test_exporting_again_replaces_the_bundle_and_leaves_nothing_else(run, export
 def test_export_that_fails_the_comparison_leaves_the_earlier_bundle(run, exported, tmp_path, monkeypatch):
     reuse_graphs(monkeypatch, exported["fp32"])
     target = shutil.copytree(exported["int8"].folder, tmp_path / "models" / "lift")
-    strict = quantise.Precision(None, min_mean_cosine=1.1, max_action_error=1.0, min_token_cosine=0.0)
-    monkeypatch.setitem(quantise.PRECISIONS, "strict", strict)
+    strict = precisions.Precision(None, min_mean_cosine=1.1, max_action_error=1.0, min_token_cosine=0.0)
+    monkeypatch.setitem(precisions.PRECISIONS, "strict", strict)
     with pytest.raises(SparkError, match=r"mean cosine of 1\.0000 .* at least 1\.1"):
         export_run(run, target, "strict")
     assert load_bundle(target).manifest == exported["int8"].manifest

@@ -1,0 +1,213 @@
+"""What the perception node adds to its session, where camera images of 640x480 come to it through ROS.
+
+A camera node publishes a frame and waits for the features: one at a time, so that no frame waits for another. The node
+runs beside the camera in one process, as `composed` runs it, and in a process of its own. Between two frames the
+session alone encodes the same image, already cut and scaled: what is more than that is the node's.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from benchmarks.common import percentiles
+from spark_ros import topics
+from spark_ros.bringup.domain import claim_domain
+from spark_ros.bringup.environment import child_environment
+from spark_ros.bringup.process import NodeProcess
+from spark_ros.bundle.load import Bundle
+from spark_ros.contracts import Frame, SparkError
+from spark_ros.nodes import qos
+from spark_ros.nodes.messages import image_from_frame
+from spark_ros.nodes.perception import PerceptionNode
+from spark_ros.nodes.stamps import stamp_ns
+from spark_ros.runtime.session import SessionOptions, open_session
+
+WIDTH, HEIGHT = 640, 480
+PATIENCE_S = 20.0
+RATES_HZ = (15.0, 30.0)
+
+
+class Camera(Node):
+    """Publishes frames of all cameras and hears of their features."""
+
+    def __init__(self, cameras: tuple[str, ...], context: rclpy.Context) -> None:
+        super().__init__("camera", context=context)
+        self._arrived = threading.Condition()
+        self.seen: dict[tuple[str, int], float] = {}
+        """When the features of a camera's frame came, by its stamp; seconds of the monotonic clock."""
+        noise = np.random.default_rng(0)
+        self._pictures = {name: noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for name in cameras}
+        self._to = {name: self.create_publisher(Image, topics.camera_image(name), qos.STREAM) for name in cameras}
+        for name in cameras:
+            self.create_subscription(Image, topics.camera_features(name), self._hearer(name), qos.STREAM)
+
+    def show(self, camera: str) -> int:
+        """Publishes a frame; its stamp."""
+        stamp = time.time_ns()
+        self._to[camera].publish(image_from_frame(Frame(camera, self._pictures[camera], stamp)))
+        return stamp
+
+    def wait(self, camera: str, stamp: int, seconds: float) -> float | None:
+        """When the features of a frame came; None where they did not in this time."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: (camera, stamp) in self.seen, seconds)
+            return self.seen.get((camera, stamp))
+
+    def _hearer(self, camera: str) -> Callable[[Image], None]:
+        def hear(message: Image) -> None:
+            now = time.perf_counter()
+            with self._arrived:
+                self.seen[camera, stamp_ns(message.header.stamp)] = now
+                self._arrived.notify_all()
+
+        return hear
+
+
+def measure_perception(bundle: Bundle, logs: Path, frames: int, seconds: float) -> dict[str, Any]:
+    """Both forms, one after the other: times of the node and of its session, and how many frames it keeps up with.
+
+    Args:
+        bundle: Whose encoder and cameras.
+        logs: A folder for the nodes' outputs.
+        frames: To time, in each form.
+        seconds: That each rate is held.
+    """
+    found: dict[str, Any] = {}
+    for form, start in (("composed", _in_this_process), ("processes", _in_its_own)):
+        claim = claim_domain("auto")
+        environment = child_environment({}, domain_id=claim.domain_id, local_only=True)
+        os.environ.update({k: v for k, v in environment.items() if k.startswith(("FAST", "ROS_", "AMENT"))})
+        context = rclpy.Context()
+        rclpy.init(context=context, domain_id=claim.domain_id)
+        camera = Camera(tuple(bundle.manifest.cameras), context)
+        try:
+            with _spinning(camera, context), start(bundle, camera, context, environment, logs):
+                found[form] = {**_time_frames(bundle, camera, frames), "kept_up": _keep_up(bundle, camera, seconds)}
+        finally:
+            camera.destroy_node()
+            context.try_shutdown()
+            claim.release()
+    return found
+
+
+def _time_frames(bundle: Bundle, camera: Camera, frames: int) -> dict[str, Any]:
+    """Milliseconds, one frame at a time, in turns with the session alone."""
+    session = open_session(bundle.encoder_file, SessionOptions())
+    name = next(iter(bundle.manifest.cameras))
+    picture = bundle.preprocess(name)(np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))[None]
+    node_ms, session_ms = [], []
+    for number in range(frames + 5):  # the first ones find cold caches
+        begin = time.perf_counter()
+        session.run(["tokens"], {"images": picture})
+        between = time.perf_counter()
+        stamp = camera.show(name)
+        end = camera.wait(name, stamp, PATIENCE_S if number == 0 else 1.0)
+        if number >= 5 and end is not None:
+            session_ms.append(1e3 * (between - begin))
+            node_ms.append(1e3 * (end - between))
+    if not node_ms:
+        raise SparkError("perception answered no frame: look with `spark-ros up sim:=true`")
+    overhead = np.median(node_ms) / np.median(session_ms) - 1.0
+    return {
+        "node_ms": percentiles(node_ms, 2),
+        "session_ms": percentiles(session_ms, 2),
+        "overhead": round(float(overhead), 4),
+        "frames": frames,
+        "lost": frames - len(node_ms),
+    }
+
+
+def _keep_up(bundle: Bundle, camera: Camera, seconds: float) -> dict[str, float]:
+    """By rate in Hz: observations per second of which the features of all cameras came."""
+    rates: dict[str, float] = {}
+    for rate in RATES_HZ:
+        begin, count, stamps = time.perf_counter(), int(rate * seconds), []
+        for number in range(count):
+            time.sleep(max(0.0, begin + number / rate - time.perf_counter()))
+            stamps.append({name: camera.show(name) for name in bundle.manifest.cameras})
+        time.sleep(0.5)
+        whole = sum(all((name, stamp) in camera.seen for name, stamp in shown.items()) for shown in stamps)
+        rates[f"{rate:g}"] = round(whole / count * rate, 2)
+    return rates
+
+
+@contextmanager
+def _in_this_process(
+    bundle: Bundle, camera: Camera, context: rclpy.Context, environment: Mapping[str, str], logs: Path
+) -> Iterator[None]:
+    # The node makes itself in ROS's default context.
+    words = ["--ros-args", "-p", f"perception:bundle:={bundle.folder}"]
+    rclpy.init(args=words, domain_id=int(environment["ROS_DOMAIN_ID"]))
+    node = PerceptionNode()
+    try:
+        with _spinning(node, rclpy.get_default_context()):
+            _activate(camera)
+            yield
+            node.close()
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+@contextmanager
+def _in_its_own(
+    bundle: Bundle, camera: Camera, context: rclpy.Context, environment: Mapping[str, str], logs: Path
+) -> Iterator[None]:
+    reading, writing = os.pipe()
+    words = ["--ros-args", "-p", f"perception:bundle:={bundle.folder}"]
+    process = NodeProcess(
+        "perception",
+        "spark_ros.nodes.perception",
+        words,
+        environment,
+        logs / "perception.log",
+        reading,
+        lambda *_: None,
+    )
+    try:
+        _activate(camera)
+        yield
+    finally:
+        os.close(writing)  # the node follows its other end, see `bringup.child`
+        process.wait(PATIENCE_S)
+        os.close(reading)
+
+
+@contextmanager
+def _spinning(node: Node, context: rclpy.Context) -> Iterator[None]:
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        executor.shutdown()
+        thread.join(PATIENCE_S)
+
+
+def _activate(camera: Camera) -> None:
+    client = camera.create_client(ChangeState, "/perception/change_state")
+    if not client.wait_for_service(PATIENCE_S):
+        raise SparkError("perception did not start: look with `spark-ros up sim:=true`")
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        deadline = time.monotonic() + PATIENCE_S
+        while not future.done() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if not (future.done() and future.result().success):
+            raise SparkError("perception refuses to start: look with `spark-ros up sim:=true`")
