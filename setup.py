@@ -35,6 +35,7 @@ def share_files() -> list[tuple[str, list[str]]]:
         (share, ["package.xml"]),
         (f"{share}/launch", sorted(glob("launch/*.launch.py"))),
         (f"{share}/config", sorted(glob("config/*.yaml") + glob("config/*.xml"))),
+        (f"{share}/config/foxglove", sorted(glob("config/foxglove/*.json"))),
     ]
     for folder in ("models", "calibration"):
         for directory in sorted({path.parent for path in Path(folder).rglob("*") if path.is_file()}):

@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, JointState, Joy, TimeReference
-from std_msgs.msg import String
+from std_msgs.msg import Float32, String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
@@ -18,6 +19,7 @@ from spark_ros.adapters.base import Opening
 from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
 from spark_ros.data.cdr import has_header, header_stamp_ns
 from spark_ros.data.validate import DEFAULT_LIMITS
+from spark_ros.nodes import diagnostics
 from spark_ros.nodes.diagnostics import Rate
 from spark_ros.nodes.outgoing import message_type
 from spark_ros.nodes.qos import LATCHED, RECORDING, RECORDING_IMAGES
@@ -92,6 +94,8 @@ def streams(robot: RobotSpec, cameras: list[str]) -> list[Stream]:
         Stream(topics.EE_DELTA_CHUNK, MultiDOFJointTrajectory),
         Stream(topics.JOINT_DELTA_CHUNK, JointTrajectory),
         Stream(topics.FEATURE_CONTRACT, String, qos=LATCHED),
+        Stream(topics.DRIFT, Float32),
+        Stream(diagnostics.TOPIC, DiagnosticArray),
         *(Stream(topic, kind) for topic, kind in command_topics(robot).items()),
         Stream(topics.SIM_STATE, String),
     ]
