@@ -141,6 +141,7 @@ def measure_round(bundle: Bundle, form: str, seeds: Sequence[int]) -> dict[str, 
         "frames": sum(count for _, count, _ in episodes),
         "unfollowed": sum(count for _, _, count in episodes),
         "dropped": dropped,
+        "seconds": wall_s,
         "nodes": nodes,
     }
 

@@ -13,6 +13,14 @@ from spark_ros.contracts import SparkError
 TITLE = f"LeRobot {VERSION} ACT"
 
 
+def open_peer(threads: int) -> Peer | None:
+    """The worker; None, with a sentence, where LeRobot's environment is not there."""
+    if not LEROBOT.is_created():
+        print("LeRobot's policy is left out: `python -m benchmarks.lerobot.environment` makes its environment first")
+        return None
+    return Peer(threads)
+
+
 class Peer:
     """The worker, as a context manager.
 
@@ -20,12 +28,10 @@ class Peer:
         threads: Of its torch.
 
     Raises:
-        SparkError: Its environment is not there, or it does not start.
+        SparkError: It does not start.
     """
 
     def __init__(self, threads: int) -> None:
-        if not LEROBOT.is_created():
-            raise SparkError("LeRobot's environment is not there: `python -m benchmarks.lerobot.environment` makes it")
         command = [str(LEROBOT.ensure()), "-m", "benchmarks.lerobot.policy_worker", str(threads)]
         self._process = subprocess.Popen(
             command,

@@ -21,12 +21,12 @@ from spark_ros.policies.base import Policy
 OPSET = 20
 
 
-def export_encoder(encoder: Encoder, file: Path) -> None:
+def export_encoder(encoder: Encoder, file: Path, opset: int = OPSET) -> None:
     """Write ``images`` uint8 (B, S, S, 3) RGB -> ``tokens`` float32 (B, K, D), normalisation inside, B free."""
     size = encoder.image_size
     images = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=1024)
-    _export(_EncoderGraph(encoder), (images,), file, ["images"], "tokens", ({0: batch},))
+    _export(_EncoderGraph(encoder), (images,), file, ["images"], "tokens", ({0: batch},), opset)
 
 
 def export_policy(policy: Policy, file: Path) -> None:
@@ -64,6 +64,7 @@ def _export(
     names: Sequence[str],
     output: str,
     dynamic: tuple[dict[int, torch.export.Dim], ...] | None,
+    opset: int = OPSET,
 ) -> None:
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
@@ -71,7 +72,7 @@ def _export(
             inputs,
             input_names=list(names),
             output_names=[output],
-            opset_version=OPSET,
+            opset_version=opset,
             dynamic_shapes=dynamic,
             dynamo=True,
             verbose=False,
