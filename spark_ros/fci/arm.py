@@ -78,7 +78,7 @@ class FciArm:
         try:
             self._robot.set_collision_behavior(torque_threshold, force_threshold)
             self._set_limits(limits)
-        except self._franky.Exception as error:
+        except Exception as error:  # franky throws bare RuntimeErrors too
             raise SparkError(f"the robot at {self._host} refuses its settings: {first_line(error)}") from error
         errors = self._franky.Errors()
         self._error_names = tuple(name for name in dir(errors) if isinstance(getattr(errors, name), bool))
@@ -91,7 +91,7 @@ class FciArm:
         """
         try:
             state = self._robot.state
-        except self._franky.Exception as error:
+        except Exception as error:
             raise ConnectionLost(self._lost(error)) from error
         errors = state.current_errors
         return Reading(

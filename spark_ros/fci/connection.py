@@ -65,7 +65,7 @@ def open_robot(franky: Any, address: Address) -> Any:
     config = franky.RealtimeConfig.Enforce if address.realtime else franky.RealtimeConfig.Ignore
     try:
         return franky.Robot(address.host, realtime_config=config)
-    except franky.Exception as error:
+    except Exception as error:  # franky throws bare RuntimeErrors too, where the network or Poco beneath it gives up
         raise SparkError(explain(franky, error, address.host)) from error
 
 
@@ -77,7 +77,7 @@ def open_gripper(franky: Any, address: Address) -> Any:
     """
     try:
         return franky.Gripper(address.host)
-    except franky.Exception as error:
+    except Exception as error:
         raise SparkError(
             f"the arm at {address.host} answers but its hand does not ({first_line(error)}): mount and initialise the "
             "Franka Hand in Desk, or set hand: false"
@@ -145,7 +145,7 @@ def explain(franky: Any, error: Exception, host: str) -> str:
             f"the robot at {host} refuses us ({said}): unlock its brakes, activate FCI in Desk, and end any other "
             "program that uses it"
         )
-    if isinstance(error, franky.NetworkException):
+    if isinstance(error, franky.NetworkException) or not isinstance(error, franky.Exception):
         return (
             f"no robot answers at {host} ({said}): check robot_ip, the cable to the control unit and this machine's "
             "address in its network"

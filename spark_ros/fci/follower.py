@@ -11,6 +11,7 @@ import numpy as np
 from spark_ros.contracts import FloatArray
 from spark_ros.robots.spec import JointLimits
 
+PULL_RAD_S = 0.5  # most that the pull adds: what the arm lags behind is closed gently, whoever commands what
 GAIN = 10.0  # 1/s: how fast a gap closes; the robot answers within about 20 ms, so that 30 would begin to swing
 SMOOTHING_S = 0.03  # three messages: two may fall between the same two ticks, or none
 AT_REST = 1e-4  # rad: a smaller gap is left alone, so that an arm that stands still is told zero
@@ -43,4 +44,4 @@ class Follower:
         gap = setpoint - desired
         gap[np.abs(gap) < AT_REST] = 0.0
         lowest, highest = self._limits.velocity_bounds(desired)
-        return np.clip(self._planned + GAIN * gap, MARGIN * lowest, MARGIN * highest)
+        return np.clip(self._planned + np.clip(GAIN * gap, -PULL_RAD_S, PULL_RAD_S), MARGIN * lowest, MARGIN * highest)

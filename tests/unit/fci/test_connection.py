@@ -107,3 +107,20 @@ def test_limits_that_an_fr3_does_not_permit_are_lowered(franky: tuple[ModuleType
 def test_another_kind_of_arm_is_refused(franky: tuple[ModuleType, Tell]) -> None:
     with pytest.raises(SparkError, match="7"):
         FciArm(Address("robot", realtime=False), load_robot("ur5e").limits, 40.0, 40.0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("No route to host"), OSError("Network is unreachable")])
+def test_errors_of_the_network_that_are_none_of_libfrankas_are_one_sentence_too(
+    franky: tuple[ModuleType, Tell], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    module, _ = franky
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "Robot", fail)
+    with pytest.raises(SparkError, match=rf"no robot answers at robot \({error}\).*check robot_ip"):
+        arm()
+    monkeypatch.setattr(module, "Gripper", fail)
+    with pytest.raises(SparkError, match="its hand does not"):
+        connection.open_gripper(module, Address("robot", realtime=False))

@@ -7,7 +7,7 @@ import pytest
 
 from spark_ros.contracts import SparkError
 from spark_ros.fci.arm import ConnectionLost, MotionAborted, Reading
-from spark_ros.fci.follower import GAIN, Follower
+from spark_ros.fci.follower import GAIN, PULL_RAD_S, Follower
 from spark_ros.fci.link import Link
 from spark_ros.robots.spec import load_robot
 
@@ -135,6 +135,13 @@ def test_a_gap_at_the_beginning_is_closed_gently() -> None:
     link, arm = linked()
     link.follow(FR3.home + 0.05, PERIOD_S)
     assert np.abs(arm.told[0]).max() <= GAIN * 0.05 + 1e-9
+
+
+def test_a_large_gap_is_not_closed_faster_than_the_pull_may_be() -> None:
+    follower = Follower(FR3.limits)
+    follower.start(FR3.home)
+    velocity = follower.velocity(FR3.home, FR3.home - 0.2, PERIOD_S)
+    np.testing.assert_allclose(velocity, PULL_RAD_S)
 
 
 def test_an_aborted_motion_is_latched() -> None:
