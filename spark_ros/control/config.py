@@ -53,6 +53,8 @@ class GatewayConfig:
         teleop_leash_m: How far the operator's target may run ahead of the setpoint; what lies beyond is forgotten, so
             that the arm turns round as soon as the operator does.
         teleop_leash_rad: The same for rotation.
+        teleop_align_rad: How far a joint of a leader arm may be from the arm's when the following begins: nobody means
+            a sweep by pressing the deadman. 0.3 rad is found by eye; the rest is closed at half a radian per second.
         teleop_acceleration: m/s^2 with which the operator's target changes speed. An arm of FR3's size manages about
             2 m/s^2 even folded up; a target that brakes harder would make the arm overshoot and come back.
         teleop_angular_acceleration: rad/s^2, the same for rotation.
@@ -96,6 +98,7 @@ class GatewayConfig:
     teleop_timeout_s: float = 0.25
     teleop_leash_m: float = 0.05
     teleop_leash_rad: float = 0.2
+    teleop_align_rad: float = 0.3
     teleop_acceleration: float = 2.0
     teleop_angular_acceleration: float = 8.0
     wall_braking: float = 1.0

@@ -9,33 +9,29 @@ stamps and aligns chunks with the present.
 When it stops. The arm is always braked within its limits, never cut off. `HOLD` follows where a stream ended or came
 broken, or somebody asked; motion goes on only after `engage`, never by itself, since whoever stands beside an arm that
 has stopped must be able to rely on it. `FAULT` follows where the arm does not do what it is told, and needs `reset`
-first. At rest in either mode the last setpoint is published on, but only while the arm is heard of and is where it
-should be: a setpoint that a restarted driver would jump to is worse than none. After that, too, `reset` comes first.
+first. At rest in either mode the last setpoint is published on, but only while the arm is heard of, is where it should
+be, and nobody else commands it: a setpoint that a restarted driver would jump to is worse than none. After that,
+engaging starts from where the arm is measured then, as from `IDLE`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from spark_ros.contracts import ActionChunk, ActionKind, Command, FloatArray, JointState, SparkError, TeleopInput
-from spark_ros.control.anchor import anchored
-from spark_ros.control.chunk_check import Untimely, check_content, check_distance, check_timing
+from spark_ros.contracts import ActionChunk, Command, FloatArray, JointState, SparkError, TeleopInput
+from spark_ros.control import start_check
+from spark_ros.control.chunk_check import Untimely
 from spark_ros.control.config import GatewayConfig
-from spark_ros.control.executor import ChunkExecutor, Target
 from spark_ros.control.measured import MeasuredArm, NotFinite, SetpointHistory
 from spark_ros.control.modes import Mode, Outcome
 from spark_ros.control.motion import Motion
+from spark_ros.control.operator_input import OperatorInput
 from spark_ros.control.perceived import Drift, FrozenImages
-from spark_ros.control.teleop import TeleopTarget, check_teleop, joint_target
+from spark_ros.control.policy_input import PolicyInput
 from spark_ros.control.vendor import VendorState
-from spark_ros.control.watchdog import Watchdog
 from spark_ros.robots.spec import RobotSpec
 
 __all__ = ["Gateway", "GatewayConfig"]
-
-_START_TOLERANCE = 0.01  # rad that a resting arm may read beyond a limit, from calibration and gravity
 
 
 class Gateway:
@@ -54,20 +50,15 @@ class Gateway:
         leads = (config.arm_lead_s or 0.0) + (config.gripper_lead_s or 0.0)
         longest = max(config.max_chunk_age_s, config.following_window_s) + config.max_chunk_ahead_s + leads
         self._history = SetpointHistory(int(2 * longest * config.rate_hz), len(spec.joint_names))
-        self._executor = ChunkExecutor(config.temporal_ensemble, config.blend_execution_s)
-        self._chunks = Watchdog(config.chunk_timeout_s)
-        self._teleop_target = TeleopTarget(spec, config)
-        self._operator = Watchdog(config.teleop_timeout_s)
-        self._teleop: TeleopInput | None = None
-        self._unfollowed_stamp: int | None = None  # of a chunk that no command has followed yet
-        self._arm_lead_ns = round((config.arm_lead_s or 0.0) * 1e9)
-        self._gripper_lead_ns = round((config.gripper_lead_s or 0.0) * 1e9)
+        self._policy = PolicyInput(spec, config, self._motion, self._history)
+        self._operator = OperatorInput(spec, config, self._motion)
         self._frozen = FrozenImages(round(config.frozen_frames), config.frozen_motion_rad)
         self._drift = Drift(config.drift_limit, round(config.drift_reports))
         self._vendor = vendor or VendorState(config.min_speed_scaling)
         self._mode = Mode.IDLE
         self._reason = "just started"
         self._released = False
+        self._ceding = False
         self._engaged_at = 0.0
         self._last_tick: tuple[float, int] | None = None
 
@@ -82,6 +73,11 @@ class Gateway:
         return self._reason
 
     @property
+    def commands(self) -> bool:
+        """True where every `tick` sends a command."""
+        return self._mode is not Mode.IDLE and not self._released
+
+    @property
     def vendor(self) -> VendorState:
         """Takes the reports of the arm's own controller; every `tick` looks at them."""
         return self._vendor
@@ -93,7 +89,7 @@ class Gateway:
     def on_joint_state(self, joints: JointState, now: float) -> Outcome:
         """Takes over the measured joints; arm and fingers may come in separate messages, in any order."""
         try:
-            jump = self._arm.accept(joints, now, in_order=self._mode is not Mode.IDLE)
+            jump = self._arm.accept(joints, now, in_order=self.commands)
         except NotFinite as error:
             self._hold_if_active(str(error))
             return Outcome(False, str(error))
@@ -118,68 +114,48 @@ class Gateway:
         """Takes over a policy's chunk in `POLICY`; drops an untimely one, holds on a broken one (see `chunk_check`)."""
         if self._mode is not Mode.POLICY:
             return Outcome(False, f"chunk ignored: the mode is {self._mode.value}, not {Mode.POLICY.value}")
-        now_ns = self._stamp_clock(now, chunk.stamp_ns)
-        setpoint = self._motion.setpoint.position
         try:
-            chunk = check_content(chunk, self._spec)
-            check_timing(chunk, now_ns, self._executor.stamp_ns, self._config)
-            joints, width = self._told_for(chunk.stamp_ns)
-            start = self._motion.as_value(chunk.kind, joints)
-            chunk = anchored(chunk, start)
-            check_distance(chunk, now_ns, self._motion.as_value(chunk.kind, setpoint), self._spec, self._config)
+            self._policy.accept(chunk, now, self._stamp_clock(now, chunk.stamp_ns))
         except Untimely as error:
             return Outcome(False, str(error))
         except SparkError as error:
             self.hold(str(error))
             return Outcome(False, str(error))
-        self._executor.accept(chunk, start, width, now_ns)
-        self._chunks.feed(now)
-        self._unfollowed_stamp = chunk.stamp_ns
         return Outcome(True, "")
 
     def on_teleop(self, teleop: TeleopInput, now: float) -> Outcome:
         """Takes over an operator's input in `TELEOP`; holds on a broken one."""
         if self._mode is not Mode.TELEOP:
             return Outcome(False, f"operator ignored: the mode is {self._mode.value}, not {Mode.TELEOP.value}")
-        late = self._teleop is not None and teleop.stamp_ns < self._teleop.stamp_ns
-        if late and not teleop.deadman:  # whatever the stamps say, who lets go of the deadman means it
-            return self.release()
-        if late:
-            return Outcome(False, "operator's input is older than the one before it: dropped")
         try:
-            check_teleop(teleop)
+            return self._operator.accept(teleop, now)
         except SparkError as error:
             self.hold(str(error))
             return Outcome(False, str(error))
-        self._teleop = teleop
-        self._operator.feed(now)
-        return Outcome(True, "")
 
     def release(self) -> Outcome:
         """Lets go of the deadman: the arm rests until the operator's next input. It does not count as an input."""
-        if self._teleop is not None:
-            self._teleop = replace(self._teleop, deadman=False)
-        return Outcome(True, "")
+        return self._operator.release()
 
     def engage(self, mode: Mode, now: float) -> Outcome:
         """Hands the arm to the operator or the policy.
 
-        From `IDLE` the setpoint starts at the measured joints. From `HOLD`, and when one takes over from the other,
-        it goes on from where it is. Either way the arm does not jump.
+        Where nothing is commanded, the setpoint starts at the measured joints. From a `HOLD` that is, and when one
+        takes over from the other, it goes on from where it is. Either way the arm does not jump.
         """
         if self._mode is mode:
             return Outcome(True, f"already in {mode.value}")
         obstacle = self._obstacle(mode, now)
         if obstacle is not None:
             return Outcome(False, obstacle)
-        if self._mode is Mode.IDLE and self._arm.position is not None and self._arm.width is not None:
+        if not self.commands and self._arm.position is not None and self._arm.width is not None:
             self._motion.start(self._arm.position, self._arm.width)
             self._history.clear()
+        self._released = False
         self._motion.forget_target()
-        self._executor.clear()
-        self._teleop_target.clear()
-        self._teleop = None
-        self._unfollowed_stamp = None
+        self._policy.begin()
+        # Who takes over from a policy may do so by the deadman; else, who holds it may not know of the engaging.
+        self._operator.begin(press_anew=self._mode is not Mode.POLICY)
         self._frozen.clear()
         self._drift.clear()
         self._engaged_at = now
@@ -200,6 +176,11 @@ class Gateway:
         self._released = self._released or self._mode is Mode.IDLE  # an idle gateway has no setpoint to publish
         return self._enter(Mode.FAULT, reason)
 
+    def cede(self, reason: str) -> Outcome:
+        """As `stop`, for an arm that somebody else commands too: at rest nothing is published, and nobody fights."""
+        self._ceding = True
+        return self.stop(reason)
+
     def reset(self) -> Outcome:
         """Back to `IDLE` from `HOLD` or `FAULT`, once the arm rests; nothing is published from then on."""
         if self._mode is Mode.IDLE:
@@ -208,7 +189,7 @@ class Gateway:
             return Outcome(False, f"not while in {self._mode.value}: hold or stop first")
         if not (self._released or self._motion.at_rest):
             return Outcome(False, "the arm is still coming to rest: try again in a moment")
-        self._released = False
+        self._released = self._ceding = False
         return self._enter(Mode.IDLE, "reset")
 
     def tick(self, now: float, now_ns: int) -> Command | None:
@@ -225,14 +206,16 @@ class Gateway:
         if self._mode is not Mode.IDLE:
             self._check_arm(now)
             self._check_vendor()
-        if self._mode is Mode.IDLE or self._released:
+        if self._ceding and self._motion.at_rest:
+            self._release()
+        if not self.commands:
             return None
         source_stamp_ns, before = None, self._motion.setpoint
         try:
             if self._mode is Mode.POLICY:
-                source_stamp_ns = self._follow_policy(now_ns, elapsed)
+                source_stamp_ns = self._policy.move(now_ns, elapsed)
             elif self._mode is Mode.TELEOP:
-                self._follow_operator(elapsed)
+                self._operator.move(elapsed)
         except SparkError as error:  # a target that the limiter refused
             self.hold(str(error))
         except Exception as error:  # whatever it is, the arm must be braked now
@@ -248,45 +231,6 @@ class Gateway:
         setpoint, width = self._motion.setpoint, self._motion.width
         self._history.append(now_ns, setpoint.position, width)
         return Command(self._spec.joint_names, setpoint.position, setpoint.velocity, width, source_stamp_ns)
-
-    def _follow_policy(self, now_ns: int, elapsed: float) -> int | None:
-        """Follows the plan; the stamp of its chunk if this is the first step along it."""
-        target = self._executor.sample(now_ns + self._arm_lead_ns)
-        if target is not None and self._gripper_lead_ns != self._arm_lead_ns:
-            ahead = self._executor.sample(now_ns + self._gripper_lead_ns)
-            target = replace(target, gripper_width=target.gripper_width if ahead is None else ahead.gripper_width)
-        if target is None:  # engaged, first chunk still to come
-            self._motion.stop(elapsed)
-            return None
-        self._motion.follow(target, elapsed)
-        stamp, self._unfollowed_stamp = self._unfollowed_stamp, None
-        return stamp
-
-    def _told_for(self, stamp_ns: int) -> tuple[FloatArray, float]:
-        """(J,) rad and m: what the arm and the gripper were told to be at this time, a lead ago."""
-        now = self._motion.setpoint.position, self._motion.width
-        joints, _ = self._history.at(stamp_ns - self._arm_lead_ns) or now
-        _, width = self._history.at(stamp_ns - self._gripper_lead_ns) or now
-        return joints, width
-
-    def _follow_operator(self, elapsed: float) -> None:
-        """Follows the operator's twist or joints while the deadman is held, and rests where it is let go."""
-        teleop = self._teleop
-        if teleop is None or not teleop.deadman:
-            self._motion.stop(elapsed)
-            self._motion.forget_target()
-            self._teleop_target.clear()
-            return
-        if teleop.joints is not None:
-            present = self._motion.setpoint.position
-            joints = joint_target(teleop.joints, present, self._config.teleop_leash_rad)
-            target = Target(ActionKind.JOINT_POSITION, joints, np.zeros(len(present)), teleop.gripper_width)
-            self._motion.follow(target, elapsed)
-            self._teleop_target.clear()
-            return
-        pose, twist = self._teleop_target.step(teleop.twist, self._motion.tool, elapsed)
-        self._motion.follow_tool(pose, twist, elapsed)
-        self._motion.follow_width(teleop.gripper_width, elapsed)
 
     def _advance_clocks(self, now: float, now_ns: int) -> float:
         """Seconds since the last tick; holds where the two clocks disagree about them."""
@@ -304,23 +248,17 @@ class Gateway:
 
     def _check_streams(self, now: float, now_ns: int) -> None:
         """Holds where whoever moves the arm has gone silent."""
-        config = self._config
-        waiting = now - self._engaged_at <= config.start_timeout_s
+        waiting = now - self._engaged_at <= self._config.start_timeout_s
         if self._mode is Mode.TELEOP:
-            if self._teleop is None:
-                if not waiting:
-                    self.hold(
-                        f"no operator input within {config.start_timeout_s} s of engaging: is the device running?"
-                    )
-            elif self._operator.expired(now):
-                self.hold(f"operator's input stopped {self._operator.age(now):.2f} s ago: engage again when it is back")
-        elif self._executor.stamp_ns is None:
-            if not waiting:
-                self.hold(f"no usable chunk within {config.start_timeout_s} s of engaging: is the policy running?")
-        elif self._executor.exhausted_for(now_ns) > config.stall_grace_s:
-            self.hold("policy stalled: the last step of its last chunk is past; engage again when it runs")
-        elif self._chunks.expired(now):
-            self.hold(f"policy stalled: no chunk for {self._chunks.age(now):.2f} s; engage again when it runs")
+            complaint = self._operator.complaint(now, waiting)
+        else:
+            complaint = self._policy.complaint(now, now_ns, waiting) or self._unheard_gripper(now)
+        if complaint is not None:
+            self.hold(complaint)
+
+    def _unheard_gripper(self, now: float) -> str | None:
+        """A policy acts on the opening, and must not on one of long ago; an operator sees for himself."""
+        return start_check.unheard_gripper(self._arm, self._spec, self._config, now)
 
     def _check_arm(self, now: float) -> None:
         """Stops where the arm is not heard of or not where it should be; then also ceases to publish, once at rest."""
@@ -343,35 +281,17 @@ class Gateway:
         """Why the arm cannot be handed over now; None where it can."""
         if not mode.is_active:
             return f"cannot engage {mode.value}: choose {Mode.TELEOP.value} or {Mode.POLICY.value}"
-        if self._mode is Mode.FAULT or self._released:
+        if self._mode is Mode.FAULT:
             return f"in {self._mode.value} ({self._reason}): reset first"
-        arm, limits = self._arm, self._spec.limits
+        known = self._arm, self._spec, self._config, now
         complaint = self._vendor.complaint
-        if complaint is not None:
-            return complaint.reason
-        if arm.position is None or arm.velocity is None or arm.stale(now):
-            return (
-                f"no joint state of {self._spec.name} within {self._config.joint_timeout_s} s: start the arm's driver"
-            )
-        # Who takes over starts from no measured opening, and must not be kept from it.
-        if not self._mode.is_active and (arm.width is None or arm.width_stale(now)):
-            fingers = ", ".join(self._spec.gripper.joint_names)
-            return (
-                f"no joint state of the gripper ({fingers}) within {self._config.gripper_timeout_s} s: "
-                "start the gripper's driver"
-            )
-        if self._mode is not Mode.IDLE:
-            return None
-        if np.abs(arm.velocity).max() > self._config.engage_velocity:
-            return f"the arm is moving at {np.abs(arm.velocity).max():.2f} rad/s: wait until it rests"
-        beyond = np.maximum(limits.position_lower - arm.position, arm.position - limits.position_upper)
-        joint = int(np.argmax(beyond))
-        if beyond[joint] > _START_TOLERANCE:
-            return f"{self._spec.joint_names[joint]} is {beyond[joint]:.2f} rad beyond its limit: move it back by hand"
-        jumped = arm.jumped(now)
-        if jumped is not None:
-            return f"{jumped}, so that nobody knows where the arm is: check for a second driver on the graph"
-        return None
+        obstacle = (complaint and complaint.reason) or start_check.unheard(*known)
+        # Who takes over from a policy starts from no measured opening, and must not be kept from it.
+        if mode is Mode.POLICY or not self._mode.is_active:
+            obstacle = obstacle or self._unheard_gripper(now)
+        if not self.commands:
+            obstacle = obstacle or start_check.no_place_to_start(*known)
+        return obstacle
 
     def _distrust(self, complaint: str | None) -> Outcome:
         """Holds a policy that there is a complaint about; an operator sees for himself."""
@@ -397,7 +317,7 @@ class Gateway:
         """Ceases to publish: where the arm is not as it was told, an old setpoint is worse than none."""
         if not self._released:
             self._released = True
-            self._reason += "; no longer commanding the arm, reset before engaging"
+            self._reason += "; no longer commanding the arm"
 
     def _hold_if_active(self, reason: str) -> None:
         if self._mode.is_active:

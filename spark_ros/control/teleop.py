@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from spark_ros.contracts import FloatArray, Pose, SparkError, TeleopInput
+from spark_ros.contracts import FloatArray, Pose
 from spark_ros.control.config import GatewayConfig
 from spark_ros.robots.pose import multiply_quaternions, pose_distance, quaternion_from_rotvec, slerp
 from spark_ros.robots.spec import RobotSpec
-
-
-def check_teleop(teleop: TeleopInput) -> None:
-    """Passes where the input can be followed.
-
-    Raises:
-        SparkError: The twist has another length, or something is not finite. Joints are judged where they are followed.
-    """
-    twist = np.asarray(teleop.twist)
-    if twist.shape != (6,):
-        raise SparkError(f"teleoperation twist has shape {twist.shape}: expected 6 numbers, vx vy vz wx wy wz")
-    if not (np.all(np.isfinite(twist)) and math.isfinite(teleop.gripper_width)):
-        raise SparkError("teleoperation input carries values that are not finite: check the operator's device")
-
-
-def joint_target(wanted: FloatArray, present: FloatArray, leash_rad: float) -> FloatArray:
-    """(J,) rad to move to now: the wanted joints, no joint further ahead of its setpoint than the leash.
-
-    Args:
-        wanted: (J,) rad that the operator's device asks for.
-        present: (J,) rad, the present setpoint.
-        leash_rad: As for the tool's rotation.
-
-    Raises:
-        SparkError: There are too few or too many joints, or one is not finite.
-    """
-    if wanted.shape != present.shape or not np.isfinite(wanted).all():
-        raise SparkError(
-            f"the operator's joints have shape {wanted.shape} or are not finite: expected {len(present)} angles in rad"
-        )
-    return present + np.clip(wanted - present, -leash_rad, leash_rad)
 
 
 class TeleopTarget:

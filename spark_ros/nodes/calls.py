@@ -85,6 +85,11 @@ def call(
         client.remove_pending_request(future)
 
 
+def acquaint(node: Node, service_type: type, name: str) -> None:
+    """Makes the client ready now, so that the first `call` need not wait for it: an emergency stop must not."""
+    _client(node, service_type, name)
+
+
 def _client(node: Node, service_type: type, name: str) -> Client:
     clients = _clients.setdefault(node, {})
     if name not in clients:

@@ -8,45 +8,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
-from geometry_msgs.msg import TwistStamped
-from sensor_msgs.msg import JointState, Joy, TimeReference
+from sensor_msgs.msg import JointState, TimeReference
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from spark_ros import topics
 from spark_ros.adapters.base import Outgoing
 from spark_ros.adapters.gripper_opening import GripperOpening
 from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
-from spark_ros.contracts import ActionChunk, SparkError, TeleopInput
+from spark_ros.contracts import SparkError
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode, Outcome
 from spark_ros.nodes import gateway_watches
 from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
+from spark_ros.nodes.gateway_inputs import GatewayInputs
 from spark_ros.nodes.gripper_actions import GripperActions
 from spark_ros.nodes.lifecycle import ManagedNode
-from spark_ros.nodes.messages import joints_from_message
-from spark_ros.nodes.motion_messages import (
-    chunk_from_ee_message,
-    chunk_from_joint_message,
-    setpoint_message,
-    teleop_from_joints,
-    teleop_from_messages,
-    trace_message,
-)
+from spark_ros.nodes.motion_messages import setpoint_message, trace_message
 from spark_ros.nodes.outgoing import message_from, message_type
-from spark_ros.nodes.qos import LATCHED, NEWEST, SENSOR, STREAM
-from spark_ros.nodes.relative_messages import as_changes
+from spark_ros.nodes.qos import LATCHED, NEWEST, STREAM
+from spark_ros.nodes.rivals import Rivals
 from spark_ros.nodes.run import run
 from spark_ros.robots.spec import load_robot
 from spark_ros.runtime.latency import LatencyTrace
 from spark_ros.runtime.trace import Stamps
 
-RIVAL_PERIOD_S = 0.5  # asking the graph who publishes takes less than a millisecond, but not nothing
 STOP_S = 2.0  # longest braking: 2.6 rad/s at a tenth of the FR3's acceleration
-Read = TypeVar("Read")
 _OFF = -1.0  # what there is none of: a ROS parameter cannot be None
 
 DEFAULTS = {
@@ -72,13 +61,10 @@ class GatewayNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("gateway", DEFAULTS)
         self._core: Gateway | None = None
-        self._joy: tuple[Joy, float] | None = None
         self._mode: Mode | None = None
         self._ticks = Rate()
         self._lateness, self._wait, self._latency = LatencyTrace(), LatencyTrace(), LatencyTrace()
-        self._accepted = (0, 0)  # stamp of the newest chunk, and when the gateway accepted it
         self._last_tick = 0.0
-        self._rivals_sought = 0.0
         self._speaks = False  # to the driver, which may wait for a farewell
 
     def setup(self) -> None:
@@ -96,18 +82,12 @@ class GatewayNode(ManagedNode):
         self._arm = self.advertise(message_type(self._to_arm.form), self._to_arm.topic, NEWEST)
         self._gripper_actions: GripperActions | None = None
         self._gripper = self._gripper_output()
+        self._rivals = Rivals(self, (self._to_arm.topic, self._to_gripper.topic))
         self._setpoint = self.advertise(JointState, topics.GATEWAY_SETPOINT, STREAM)
         self._trace = self.advertise(TimeReference, topics.GATEWAY_TRACE, STREAM)
         self._stages = self.advertise(String, topics.STAGES, STREAM)
         self._mode_topic = self.advertise(String, topics.GATEWAY_MODE, LATCHED)
-        self.subscribe(JointState, topics.JOINT_STATES, self._on_joints, SENSOR)
-        self.subscribe(MultiDOFJointTrajectory, topics.EE_CHUNK, self._on_ee_chunk, NEWEST)
-        self.subscribe(JointTrajectory, topics.JOINT_CHUNK, self._on_joint_chunk, NEWEST)
-        self.subscribe(MultiDOFJointTrajectory, topics.EE_DELTA_CHUNK, self._on_ee_delta_chunk, NEWEST)
-        self.subscribe(JointTrajectory, topics.JOINT_DELTA_CHUNK, self._on_joint_delta_chunk, NEWEST)
-        self.subscribe(Joy, topics.TELEOP_JOY, self._on_joy, SENSOR)
-        self.subscribe(TwistStamped, topics.TELEOP_TWIST, self._on_twist, SENSOR)
-        self.subscribe(JointState, topics.TELEOP_JOINTS, self._on_teleop_joints, SENSOR)
+        self._inputs = GatewayInputs(self, lambda: self._gateway, self._spec, self._config)
         gateway_watches.GatewayWatches(self, lambda: self._gateway, self._spec.vendor.status)
         for name, action in (
             (topics.GATEWAY_ENGAGE_POLICY, lambda: self._engage(Mode.POLICY)),
@@ -122,7 +102,7 @@ class GatewayNode(ManagedNode):
 
     def start(self) -> None:
         """Refuse to move an arm that somebody else commands."""
-        rival = self._rival()
+        rival = self._rivals.sentence()
         if rival is not None:
             raise SparkError(rival)
 
@@ -145,7 +125,6 @@ class GatewayNode(ManagedNode):
     def teardown(self) -> None:
         """Forget the arm."""
         self._core = None
-        self._joy = None
 
     def health(self) -> Health:
         """Mode, reason, timing."""
@@ -171,7 +150,8 @@ class GatewayNode(ManagedNode):
             self._lateness.add(max(0.0, now - self._last_tick - self._config.period_s))
         self._last_tick = now
         self._ticks.tick()
-        self._watch_for_rivals(now)
+        if self._gateway.commands and (rival := self._rivals.appeared(now)) is not None:
+            self._gateway.cede(rival)
         self._send()
         self._announce()
 
@@ -191,7 +171,7 @@ class GatewayNode(ManagedNode):
         if command.source_stamp_ns is not None:
             self._trace.publish(trace_message(command.source_stamp_ns, stamp))
             self._latency.add((stamp - command.source_stamp_ns) * 1e-9)
-            captured, accepted = self._accepted
+            captured, accepted = self._inputs.accepted
             if captured == command.source_stamp_ns:
                 self._wait.add((accepted - captured) * 1e-9)
                 reached = {"gateway": accepted, "command": stamp}
@@ -224,29 +204,6 @@ class GatewayNode(ManagedNode):
         if farewell is not None:
             self._arm.publish(message_from(farewell))
 
-    def _rival(self) -> str | None:
-        """Who else publishes commands to the arm, as a sentence; None if nobody does."""
-        for topic in (self._to_arm.topic, self._to_gripper.topic):  # who asks for actions, ROS does not tell
-            publishers = [(p.node_namespace, p.node_name) for p in self.get_publishers_info_by_topic(topic)]
-            own = (self.get_namespace(), self.get_name())
-            if own in publishers:
-                publishers.remove(own)
-            if publishers:
-                names = ", ".join(f"{space.rstrip('/')}/{name}" for space, name in publishers)
-                return (
-                    f"{names} publishes {topic} too, and only one may move the arm: stop the other one "
-                    "(one that was killed is forgotten after 20 s)"
-                )
-        return None
-
-    def _watch_for_rivals(self, now: float) -> None:
-        commands = self._gateway.mode.is_active or self._gateway.mode is Mode.HOLD  # who holds publishes, too
-        if commands and now - self._rivals_sought >= RIVAL_PERIOD_S:
-            self._rivals_sought = now
-            rival = self._rival()
-            if rival is not None:
-                self._gateway.stop(rival)
-
     @property
     def _gateway(self) -> Gateway:
         """The core, which exists from `setup` to `teardown`."""
@@ -265,73 +222,17 @@ class GatewayNode(ManagedNode):
         else:
             self.get_logger().info(sentence)
 
-    def _on_joints(self, message: JointState) -> None:
-        self._check(self._gateway.on_joint_state(joints_from_message(message), time.monotonic()))
-
-    def _on_ee_chunk(self, message: MultiDOFJointTrajectory) -> None:
-        self._on_chunk(lambda: chunk_from_ee_message(message, self._spec))
-
-    def _on_joint_chunk(self, message: JointTrajectory) -> None:
-        self._on_chunk(lambda: chunk_from_joint_message(message, self._spec))
-
-    def _on_ee_delta_chunk(self, message: MultiDOFJointTrajectory) -> None:
-        self._on_chunk(lambda: as_changes(chunk_from_ee_message(message, self._spec)))
-
-    def _on_joint_delta_chunk(self, message: JointTrajectory) -> None:
-        self._on_chunk(lambda: as_changes(chunk_from_joint_message(message, self._spec)))
-
-    def _on_chunk(self, read: Callable[[], ActionChunk]) -> None:
-        if self._gateway.mode is Mode.POLICY:  # elsewhere the policy thinks aloud, which nobody needs to hear of
-            chunk = self._or_hold(read)
-            outcome = self._gateway.on_chunk(chunk, time.monotonic())
-            if outcome.ok:
-                self._accepted = (chunk.stamp_ns, self.get_clock().now().nanoseconds)
-            self._check(outcome)
-
-    def _on_joy(self, message: Joy) -> None:
-        self._joy = (message, time.monotonic())
-        if message.buttons and not message.buttons[0]:  # at once: a device that is let go of may send no more twists
-            self._gateway.release()
-
-    def _on_twist(self, message: TwistStamped) -> None:
-        self._on_teleop(lambda joy: teleop_from_messages(message, joy, self._spec))
-
-    def _on_teleop_joints(self, message: JointState) -> None:
-        self._on_teleop(lambda joy: teleop_from_joints(message, joy, self._spec))
-
-    def _on_teleop(self, read: Callable[[Joy | None], TeleopInput]) -> None:
-        if self._gateway.mode is not Mode.TELEOP:
-            return
-        now = time.monotonic()
-        # The deadman travels on the joystick's topic and expires with it; after that nothing goes on by itself.
-        joy, heard = self._joy or (None, now)
-        if now - heard > self._config.teleop_timeout_s:
-            reason = f"the operator's joystick stopped {now - heard:.2f} s ago: engage again when it is back"
-            self._gateway.hold(reason)
-            return
-        teleop = self._or_hold(lambda: read(joy))
-        self._check(self._gateway.on_teleop(teleop, now))
-
-    def _or_hold(self, read: Callable[[], Read]) -> Read:
-        """What a message says; who sends one that cannot be read does not move the arm any more."""
-        try:
-            return read()
-        except SparkError as error:
-            self._gateway.hold(str(error))
-            raise
-
-    def _check(self, outcome: Outcome) -> None:
-        if not outcome.ok:
-            self.complain(outcome.message)
-
     def _engage(self, mode: Mode) -> Outcome:
         if not self.active:
             return Outcome(False, "the gateway is not active: activate it first (the lifecycle manager does)")
         if self._gateway.mode is not mode:
-            rival = self._rival()
+            rival = self._rivals.sentence()
             if rival is not None:
                 return Outcome(False, rival)
-            self._joy = None  # whether the deadman is held is to be heard from now on
+            outcome = self._gateway.engage(mode, time.monotonic())
+            if outcome.ok:
+                self._inputs.begin()
+            return outcome
         return self._gateway.engage(mode, time.monotonic())
 
     def _answer(self, action: Callable[[], Outcome], response: Any) -> Any:

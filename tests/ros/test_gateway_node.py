@@ -280,11 +280,56 @@ def test_gateway_stops_when_somebody_else_begins_to_command_the_arm(gateway: Obs
     assert gateway.is_moving(), graph.logs()
     rival = graph.client.create_publisher(Float64MultiArray, SPEC.vendor.arm_command_topic, 1)
     assert gateway.comes_to_rest_in("fault"), graph.logs()
+    time.sleep(0.3)
+    count = len(gateway.arm.commands)
+    time.sleep(0.3)
+    assert len(gateway.arm.commands) == count, "at rest nobody fights for the arm"
     assert graph.trigger(topics.GATEWAY_RESET).success
     answer = graph.trigger(topics.GATEWAY_ENGAGE_POLICY)
     assert not answer.success and "/client publishes" in answer.message
     graph.client.destroy_publisher(rival)
     gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+
+
+def test_gateway_holds_where_two_policies_speak(gateway: Observed) -> None:
+    graph = gateway.graph
+    Policy(graph)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), graph.logs()
+    other = Policy(graph)
+    assert gateway.comes_to_rest_in("hold"), graph.logs()
+    assert "more than one policy publishes" in graph.trigger(topics.GATEWAY_HOLD).message
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.comes_to_rest_in("hold"), "still two"
+    other.speaking = False
+    time.sleep(0.2)
+    gateway.engage(topics.GATEWAY_ENGAGE_POLICY)
+    assert gateway.is_moving(), graph.logs()
+
+
+def test_gateway_holds_where_two_operators_speak(gateway: Observed) -> None:
+    graph = gateway.graph
+    speaking = [True, False]
+
+    def operator(number: int) -> Callable[[], None]:
+        twists, joys = graph.advertise(TwistStamped, topics.TELEOP_TWIST), graph.advertise(Joy, topics.TELEOP_JOY)
+
+        def speak() -> None:
+            if speaking[number]:
+                stamp = graph.client.get_clock().now().nanoseconds
+                twist, joy = messages_from_teleop(TeleopInput(np.append(SPEED, SPEED), 0.08, True, True, stamp), SPEC)
+                joys.publish(joy)
+                twists.publish(twist)
+
+        return speak
+
+    for number in range(2):
+        graph.client.create_timer(0.05, operator(number))
+    gateway.engage(topics.GATEWAY_ENGAGE_TELEOP)
+    assert gateway.is_moving(), graph.logs()
+    speaking[1] = True
+    assert gateway.comes_to_rest_in("hold"), graph.logs()
+    assert "more than one operator publishes" in graph.trigger(topics.GATEWAY_HOLD).message
 
 
 def test_going_through_inactive_forgets_the_setpoint_but_not_a_fault(gateway: Observed) -> None:

@@ -135,9 +135,11 @@ def test_a_stop_by_the_arms_controller_faults_and_the_old_setpoint_is_dropped(
         rig.run(0.5, lambda: rig.operate(twist=(0.2, 0.1, 0, 0, 0, 0)))
     REPORTS[words](rig.gateway.vendor)
     commands = rig.run(1.0)
-    assert_stopped(rig, Mode.FAULT, words, "reset before engaging")
+    assert_stopped(rig, Mode.FAULT, words, "no longer commanding")
     assert commands[0] is not None and commands[-1] is None
     assert_within_limits(rig.sent)
+    outcome = rig.gateway.engage(mode, rig.now)
+    assert not outcome.ok and "reset first" in outcome.message
     assert rig.gateway.reset().ok
     outcome = rig.gateway.engage(mode, rig.now)
     assert not outcome.ok and words in outcome.message

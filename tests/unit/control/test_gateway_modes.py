@@ -130,6 +130,30 @@ def test_stop_while_idle_latches_and_still_publishes_nothing(rig):
     assert rig.gateway.engage(Mode.POLICY, rig.now).ok
 
 
+def test_where_somebody_else_commands_the_gateway_brakes_and_then_falls_silent(rig, assert_within_limits):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.3, lambda: rig.operate(twist=(0.3, 0, 0, 0, 0, 0)))
+    rig.gateway.cede("somebody else commands the arm")
+    commands = rig.run(0.5)
+    sent = [command for command in commands if command is not None]
+    assert 3 < len(sent) < 30, "braked, then nothing"
+    np.testing.assert_allclose(sent[-1].velocity, 0, atol=1e-6)
+    assert commands[-1] is None and rig.gateway.mode is Mode.FAULT
+    assert_within_limits(rig.sent)
+    assert rig.gateway.reset().ok
+    rig.engage(Mode.TELEOP)
+    assert None not in rig.run(0.1)
+
+
+def test_a_rest_is_given_up_too_where_somebody_else_begins_to_command(rig):
+    rig.engage(Mode.TELEOP)
+    rig.gateway.stop("emergency stop")
+    assert rig.gateway.commands and None not in rig.run(0.1)
+    rig.gateway.cede("somebody else commands the arm")
+    assert rig.run(0.1) == [None] * 10
+    assert rig.gateway.reason.startswith("emergency stop")
+
+
 def test_after_reset_stamps_may_start_over(rig):
     rig.engage(Mode.TELEOP)
     rig.run(0.1, rig.operate)

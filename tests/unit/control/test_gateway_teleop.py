@@ -114,20 +114,3 @@ def test_a_released_deadman_alone_does_not_keep_teleoperation_alive(rig):
     assert rig.gateway.mode is Mode.TELEOP
     rig.run(0.3, rig.gateway.release)
     assert rig.gateway.mode is Mode.HOLD
-
-
-def test_a_leader_moves_the_joints_within_all_limits_however_far_ahead_it_is(rig, assert_within_limits):
-    rig.engage(Mode.TELEOP)
-    start, wanted = rig.q.copy(), rig.q + np.array([0.3, 0, 0, 0, 0, 0, 0.4])
-
-    def lead(joints=wanted, deadman=True):
-        return rig.gateway.on_teleop(TeleopInput(np.zeros(6), 0.02, deadman, True, rig.now_ns, joints), rig.now)
-
-    rig.run(2.0, lead)
-    np.testing.assert_allclose(rig.q, wanted, atol=0.01)
-    assert rig.width == pytest.approx(0.02)
-    rig.run(0.5, lambda: lead(start, deadman=False))
-    np.testing.assert_allclose(rig.q, wanted, atol=0.01)
-    assert_within_limits(rig.sent)
-    rig.run(0.1, lambda: lead(np.full(7, np.nan)))
-    assert rig.gateway.mode is Mode.HOLD and "operator's joints" in rig.gateway.reason

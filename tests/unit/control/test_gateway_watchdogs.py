@@ -27,14 +27,53 @@ def test_stale_joint_states_stop_the_arm_and_then_nothing_is_published(moving, a
     np.testing.assert_allclose(sent[-1].velocity, 0, atol=1e-6)
     assert commands[-1] is None  # a driver that restarts must not be met by an old setpoint
     outcome = moving.gateway.engage(Mode.TELEOP, moving.now)
-    assert not outcome.ok and "reset" in outcome.message
+    assert not outcome.ok and "no joint state" in outcome.message
     assert_within_limits(moving.sent)
     moving.silent = False
     moving.q = moving.q + 0.2  # moved by hand meanwhile
-    assert moving.run(0.2) == [None] * 20
-    assert moving.gateway.reset().ok
+    assert moving.run(0.3) == [None] * 30
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("clock_s", [0.0, -60.0])
+def test_a_driver_that_comes_back_is_engaged_from_where_the_arm_is_then(moving, reset, clock_s):
+    moving.silent = True
+    moving.run(1.0, lambda: drive(moving))
+    moving.silent = False
+    moving.q = moving.q + 0.2
+    moving.clock_offset_ns += round(clock_s * 1e9)  # of another computer
+    moving.run(0.3)
+    assert not reset or moving.gateway.reset().ok
     moving.engage(Mode.TELEOP)
     np.testing.assert_allclose(moving.tick().position, moving.q)
+    moving.run(0.2)
+    assert moving.gateway.mode is Mode.TELEOP
+
+
+def test_an_arm_that_moves_by_itself_after_its_driver_came_back_is_not_engaged(moving):
+    moving.silent = True
+    moving.run(1.0, lambda: drive(moving))
+    state = moving.joint_state()
+    moving.gateway.on_joint_state(replace(state, velocity=np.full(9, 0.5)), moving.now)
+    outcome = moving.gateway.engage(Mode.TELEOP, moving.now)
+    assert not outcome.ok and "wait until it rests" in outcome.message
+
+
+def test_a_gripper_that_falls_silent_holds_a_policy_and_not_an_operator(rig, fr3):
+    def report():
+        arm = rig.joint_state().select(fr3.joint_names)
+        rig.gateway.on_joint_state(arm, rig.now)
+
+    for mode in (Mode.TELEOP, Mode.POLICY):
+        rig.silent = False
+        rig.engage(mode)
+        rig.run(0.2, lambda: (rig.operate(), rig.send(rig.chunk())))
+        rig.silent = True  # the fingers' states come with the arm's no more
+        rig.run(rig.config.gripper_timeout_s + 0.1, lambda: (rig.operate(), rig.send(rig.chunk()), report()))
+        assert rig.gateway.mode is (Mode.HOLD if mode is Mode.POLICY else mode)
+    assert "no joint state of the gripper (fr3_finger_joint1" in rig.gateway.reason
+    outcome = rig.gateway.engage(Mode.POLICY, rig.now)
+    assert not outcome.ok and "no joint state of the gripper" in outcome.message
 
 
 def test_joint_states_that_stop_briefly_do_not_stop_the_arm(moving):
@@ -59,7 +98,7 @@ def test_an_arm_pushed_away_while_held_is_let_go(moving):
     moving.blocked = True
     moving.q = moving.q + np.linspace(0, 0.3, 7)
     commands = moving.run(0.1)
-    assert commands[-1] is None and "reset before engaging" in moving.gateway.reason
+    assert commands[-1] is None and "no longer commanding" in moving.gateway.reason
     assert moving.gateway.mode is Mode.HOLD
 
 

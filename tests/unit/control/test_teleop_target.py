@@ -7,7 +7,8 @@ import pytest
 
 from spark_ros.contracts import Pose, SparkError, TeleopInput
 from spark_ros.control.config import GatewayConfig
-from spark_ros.control.teleop import TeleopTarget, check_teleop
+from spark_ros.control.operator_input import check_teleop
+from spark_ros.control.teleop import TeleopTarget
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.pose import pose_distance
 from spark_ros.robots.spec import load_robot
