@@ -122,9 +122,12 @@ def peaks(tape: Tape, spec: RobotSpec, period_s: float) -> Peaks:
         return Peaks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     received = np.diff(tape.setpoint_ns) / _NS
     explained = _explained(tape)
+    silent = np.diff(tape.setpoint_ns) > SILENCE_NS
     steps = np.clip(np.maximum(explained, _steps_s(tape)), 1e-3, 2 * period_s)[:, None]
-    acceleration = np.diff(v, axis=0) / steps
+    # Across a silence nothing is asked for: the driver has held the last setpoint meanwhile, see `Arm.cut_off_rad_s`.
+    acceleration = (v[1:] - np.where(silent[:, None], 0.0, v[:-1])) / steps
     jerk = np.diff(acceleration, axis=0) / ((steps[1:] + steps[:-1]) / 2)
+    jerk[silent[1:]] = 0.0
     # The trapezoid is exact up to jerk * dt^3 / 12.
     moved, mean = np.diff(tape.position, axis=0), (v[1:] + v[:-1]) / 2
     bend = spec.limits.acceleration / (2 * period_s) * steps**3 / 12
@@ -222,9 +225,9 @@ def _acceleration(tape: Tape, row: int, counted: FloatArray) -> FloatArray:
 
 
 def _steps_s(tape: Tape) -> FloatArray:
-    """(S - 1,) seconds between setpoints: by their stamps, by the receipt where the stamps' clock jumped."""
+    """(S - 1,) seconds between setpoints: by their stamps, by the receipt where the stamps' clock jumped or stood."""
     stamped, received = np.diff(tape.stamp_ns), np.diff(tape.setpoint_ns)
-    return np.where(np.abs(stamped - received) < MATCHED_NS, stamped, received) / _NS
+    return np.where((stamped > 0) & (np.abs(stamped - received) < MATCHED_NS), stamped, received) / _NS
 
 
 def _explained(tape: Tape) -> FloatArray:

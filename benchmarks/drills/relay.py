@@ -40,6 +40,7 @@ class Relay(Node):
     def __init__(self, name: str, routes: list[str]) -> None:
         super().__init__(name)
         self._doing, self._shift_ns = "pass", 0
+        self._late: dict[bytes, bool] = {}  # by stamp: cameras that are swapped in turn never show the same moment
         for route in routes:
             kind, _, topics = route.partition(":")
             source, _, target = topics.partition("=")
@@ -49,6 +50,7 @@ class Relay(Node):
 
     def _on_word(self, message: String) -> None:
         self._doing, _, seconds = message.data.partition(" ")
+        self._late = {}
         self._shift_ns = round(float(seconds) * _NS) if seconds else 0
 
     def _receiver(self, publish: Callable[[bytes], None]) -> Callable[[bytes], None]:
@@ -65,11 +67,12 @@ class Relay(Node):
                 frozen = frozen or message
                 return
             frozen = b""
-            if doing == "swap" and not held:
+            if doing == "swap" and self._late.setdefault(message[_STAMP], len(self._late) % 2 == 0):
                 held = message
             elif doing == "swap":
                 publish(message)
-                publish(held)
+                if held:
+                    publish(held)
                 held = b""
             elif doing == "shift":
                 publish(message[: _STAMP.start] + shifted(message[_STAMP], self._shift_ns) + message[_STAMP.stop :])

@@ -1,7 +1,8 @@
 """The graph under drill: a graph of the product as it is, each node a process that can be killed.
 
 Between the simulator and the graph stand two relays in place of the drivers of cameras and arm, so that these can fail
-without the arm; beside it run an operator and an observer (`relay`, `operator`, `observer`).
+without the arm; beside it run an operator and an observer (`relay`, `operator`, `observer`). What the policy says
+passes through the drills themselves (`scene`): the gateway obeys one policy, and a spoilt chunk must be that one's.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from spark_ros.robots.spec import load_robot
 
 CAMERAS, ARM_DRIVER, OPERATOR, OBSERVER, CLOCK = "camera_driver", "arm_driver", "operator", "observer", "drill_clock"
 TRUE_JOINTS = "/sim/joint_states"
+POLICY_CHUNKS = f"/sim{topics.EE_CHUNK}"  # what the policy says; the drills pass it on, and spoil it on demand
 GOODBYE_S = 15.0
 READY_S, END_S = 60.0, 60.0  # a killed process may wait long for a processor to end on
 
@@ -169,6 +171,8 @@ class Rig:
                 self._cameras: list[str] = list(node.parameters["sim_arm"]["cameras"])
                 moved = [topics.JOINT_STATES, *self._camera_topics()]
                 node = replace(node, remappings=tuple((topic, _raw(topic)) for topic in moved))
+            if node.name == "policy":
+                node = replace(node, remappings=((topics.EE_CHUNK, POLICY_CHUNKS),))
             parts.append(Part(node.name, node.module, tuple(ros_arguments(node))))
         return parts
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from copy import deepcopy
 
 import numpy as np
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.publisher import Publisher
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
-from benchmarks.drills.rig import CLOCK, Rig
+from benchmarks.drills.rig import CLOCK, POLICY_CHUNKS, Rig
 from spark_ros import topics
 from spark_ros.contracts import SparkError
 from spark_ros.control.modes import Mode
 from spark_ros.nodes import qos
-from spark_ros.nodes.calls import call
+from spark_ros.nodes.calls import acquaint, call
 from spark_ros.nodes.demo_client import DemoClient
 from spark_ros.nodes.messages import joints_from_message
 from spark_ros.robots.spec import load_robot
@@ -45,22 +45,22 @@ class Scene(DemoClient):
     Attributes:
         rig: The processes.
         spec: The arm.
-        chunks: The policy's last chunks, the newest last.
+        chunk: The policy's last chunk, as it travels; None before the first.
     """
 
     def __init__(self, rig: Rig, robot: str) -> None:
         """Joins the graph."""
         self.rig, self.spec = rig, load_robot(robot)
-        self.chunks: deque[MultiDOFJointTrajectory] = deque(maxlen=10)
+        self.chunk: bytes | None = None
         self._seed = 0
         self._clock_s = 0.0
         self._speed, self._heard = 0.0, 0.0
         self._words: dict[str, Publisher] = {}
         self._inputs = dict.fromkeys(ENGAGE, 0)
         super().__init__(rig.domain_id, "drills")
-        self._chunk = self._node.create_publisher(MultiDOFJointTrajectory, topics.EE_CHUNK, qos.STREAM)
+        self._to_gateway = self._node.create_publisher(MultiDOFJointTrajectory, topics.EE_CHUNK, qos.NEWEST)
         self._status = self._node.create_publisher(String, topics.ARM_STATUS, qos.LATCHED)
-        self._node.create_subscription(MultiDOFJointTrajectory, topics.EE_CHUNK, self._on_chunk, qos.SENSOR)
+        self._node.create_subscription(MultiDOFJointTrajectory, POLICY_CHUNKS, self._on_chunk, qos.SENSOR, raw=True)
         self._node.create_subscription(Joy, topics.TELEOP_JOY, self._on_joy, qos.SENSOR)
         self._node.create_subscription(JointState, topics.GATEWAY_SETPOINT, self._on_setpoint, qos.SENSOR)
 
@@ -112,7 +112,8 @@ class Scene(DemoClient):
             SparkError: The gateway refuses, or the arm does not move in the new scene either.
         """
         self.insist(ENGAGE[mode])
-        if not self._moves(MOVING_S):
+        done = mode is Mode.POLICY and self.sim_state.get("success")
+        if done or not self._moves(MOVING_S):
             self.under_way(mode)
 
     def wait_for_motion(self) -> None:
@@ -176,10 +177,14 @@ class Scene(DemoClient):
         Raises:
             SparkError: There is none.
         """
-        self._until(lambda: bool(self.chunks), SEEN_S, f"no chunk is heard on {topics.EE_CHUNK}")
-        chunk = deepcopy(self.chunks[-1])
+        self._until(lambda: self.chunk is not None, SEEN_S, f"no chunk is heard on {POLICY_CHUNKS}")
+        chunk = deserialize_message(self.chunk, MultiDOFJointTrajectory)
         spoil(chunk)
-        self._chunk.publish(chunk)
+        self._to_gateway.publish(chunk)
+
+    def ready_to_call(self, service: str) -> None:
+        """Meets the server of a `std_srvs/Trigger` service, as whoever has a stop button did long before using it."""
+        acquaint(self._node, Trigger, service)
 
     def report_arm(self, ready: bool, reason: str) -> None:
         """Speaks as the arm's own controller."""
@@ -264,8 +269,9 @@ class Scene(DemoClient):
                 raise SparkError(f"{sentence} within {seconds:.0f} s: see {self.rig.log_directory}")
             time.sleep(_POLL_S)
 
-    def _on_chunk(self, message: MultiDOFJointTrajectory) -> None:
-        self.chunks.append(message)
+    def _on_chunk(self, message: bytes) -> None:
+        self.chunk = message
+        self._to_gateway.publish(message)
         self._inputs[Mode.POLICY] += 1
 
     def _on_joy(self, _: Joy) -> None:

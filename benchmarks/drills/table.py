@@ -181,8 +181,7 @@ def _trajectories() -> list[Drill]:
 
 def _arm() -> list[Drill]:
     """The arm's driver: here the simulator, which takes the arm along when it ends."""
-    engage = ", reset, engage"
-    killed, restarted, *stalled = _node("sim_arm", "sim_arm", Mode.HOLD, SILENT_ARM_MS, False, engage, reset=True)
+    killed, restarted, *stalled = _node("sim_arm", "sim_arm", Mode.HOLD, SILENT_ARM_MS, False, ", engage")
 
     def mend(scene: Scene) -> None:
         scene.start("sim_arm")
@@ -227,8 +226,7 @@ def _streams() -> list[Drill]:
             relay(ARM_DRIVER, "drop"),
             Mode.HOLD,
             SILENT_ARM_MS,
-            "restart the arm's driver, reset, engage",
-            reset=True,
+            "restart the arm's driver, engage",
             **heals(ARM_DRIVER),
         ),
         _unharmed("joint states pause", "no joint states for 0.1 s", drop_briefly, **heals(ARM_DRIVER)),
@@ -244,8 +242,7 @@ def _streams() -> list[Drill]:
             relay(ARM_DRIVER, "nan"),
             Mode.HOLD,
             MESSAGE_MS,
-            "restart the arm's driver, reset, engage",
-            reset=True,
+            "restart the arm's driver, engage",
             **heals(ARM_DRIVER),
         ),
     ]  # fmt: skip
@@ -312,7 +309,7 @@ def _people() -> list[Drill]:
     return [
         Drill(
             "e-stop", stop, lambda s: s.trigger(topics.GATEWAY_STOP), Mode.FAULT, MESSAGE_MS, "reset, engage",
-            reset=True,
+            prepare=lambda s: s.ready_to_call(topics.GATEWAY_STOP), reset=True,
         ),
         Drill(
             "hold", "somebody asks to hold (/gateway/hold)", lambda s: s.trigger(topics.GATEWAY_HOLD), Mode.HOLD,
@@ -368,8 +365,7 @@ def _clocks() -> list[Drill]:
             lambda scene: scene.jump_clock(seconds),
             Mode.HOLD,
             MESSAGE_MS,
-            "reset, engage",
-            reset=True,
+            "engage",
             clock=True,
         )
 
@@ -388,10 +384,9 @@ def _clocks() -> list[Drill]:
             shift,
             Mode.HOLD,
             within_ms,
-            "synchronise the clocks, reset, engage",
+            "synchronise the clocks, engage",
             prepare=synchronise,
             mend=synchronise,
-            reset=True,
         )
 
     return [computer(10), computer(-10), others(10, SILENT_POLICY_MS), others(-10, SILENT_ARM_MS)]

@@ -97,6 +97,24 @@ def test_late_stamps_and_late_receipt_do_not_make_peaks() -> None:
     assert peaks(jumped, SPEC, PERIOD_S).acceleration <= 1.001
 
 
+def test_a_gateway_that_did_not_run_has_asked_for_nothing_meanwhile() -> None:
+    tape = stopped(DETECTED)
+    later = np.where(np.arange(120) > FAULT, 5 * 10**9, 0)
+    velocity = np.where((np.arange(120) > FAULT)[:, None], 0.0, tape.velocity)
+    position = np.where((np.arange(120) > FAULT)[:, None], tape.position[FAULT], tape.position)
+    paused = replace(
+        tape,
+        setpoint_ns=tape.setpoint_ns + later,
+        stamp_ns=tape.stamp_ns + later,
+        velocity=velocity,
+        position=position,
+    )
+    found = peaks(paused, SPEC, PERIOD_S)
+    assert found.acceleration <= 1.001 and found.jerk <= 1.0
+    jerked = replace(paused, velocity=np.where((np.arange(120) > FAULT)[:, None], tape.velocity[0] + 1.0, velocity))
+    assert peaks(jerked, SPEC, PERIOD_S).acceleration > 2, "a start out of a silence counts"
+
+
 def test_a_jump_of_a_command_is_a_peak() -> None:
     tape = stopped(DETECTED)
     velocity = tape.velocity.copy()
