@@ -26,6 +26,7 @@ from spark_ros.shares import cache_dir
 
 MAX_FILE_BYTES = 2 * 2**30  # where protocol buffers, and with them ONNX graphs, end
 MAX_FILES = 64
+KEPT_UNPACKED = 8  # bundles in the cache; the one used longest ago makes room
 _BLOCK = tarfile.BLOCKSIZE
 
 
@@ -100,16 +101,30 @@ def unpacked(archive: Path) -> tuple[Path, Manifest]:
         try:
             manifest = verify_files(folder)
             if manifest == _manifest_of(archive):
+                os.utime(folder)  # used now
                 return folder, manifest
         except SparkError:
             pass
         shutil.rmtree(folder, ignore_errors=True)  # somebody changed the cache; the archive is the original
     try:
-        return folder, unpack(archive, folder)
+        manifest = unpack(archive, folder)
+        _make_room(folder)
+        return folder, manifest
     except SparkError:
         if folder.is_dir():  # the other node of the same graph was faster
             return folder, verify_files(folder)
         raise
+
+
+def _make_room(newest: Path) -> None:
+    """Leave the bundles that were used last in the cache."""
+    try:
+        others = [folder for folder in newest.parent.iterdir() if folder != newest and not folder.name.startswith(".")]
+        others.sort(key=lambda folder: folder.stat().st_mtime)
+    except OSError:  # another process makes room as well
+        return
+    for folder in others[: max(0, len(others) + 1 - KEPT_UNPACKED)]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _manifest_of(archive: Path) -> Manifest | None:

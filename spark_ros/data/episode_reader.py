@@ -39,6 +39,7 @@ class EpisodeMetadata:
         created: When recording began, ISO 8601, UTC.
         note: What the operator had to say about it.
         flags: What was wrong with the recording, a sentence each.
+        calibration: SHA-256 of every file of the folder of calibrations, by name.
     """
 
     task: str
@@ -49,6 +50,7 @@ class EpisodeMetadata:
     created: str
     note: str = ""
     flags: tuple[str, ...] = ()
+    calibration: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -320,6 +322,7 @@ def _metadata(records: Mapping[str, Mapping[str, str]]) -> EpisodeMetadata:
         created=values.get("created", ""),
         note=values.get("note", ""),
         flags=_texts(values.get("flags", "")),
+        calibration=_named_texts(values.get("calibration", "")),
     )
 
 
@@ -330,3 +333,12 @@ def _texts(text: str) -> tuple[str, ...]:
     except ValueError:
         return ()
     return tuple(map(str, values)) if isinstance(values, list) else ()
+
+
+def _named_texts(text: str) -> dict[str, str]:
+    """A JSON object of texts; empty for anything else."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in values.items()} if isinstance(values, dict) else {}

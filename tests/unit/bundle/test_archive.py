@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from bundle_for_tests import seal, write_bundle
 
 from spark_ros import shares
-from spark_ros.bundle.archive import MAX_FILE_BYTES, pack, unpack
+from spark_ros.bundle.archive import KEPT_UNPACKED, MAX_FILE_BYTES, pack, unpack, unpacked
 from spark_ros.bundle.load import load_bundle
 from spark_ros.cli import main
 from spark_ros.contracts import SparkError
@@ -78,6 +79,17 @@ def test_another_sound_bundle_in_the_cache_is_not_taken_for_the_packed_one(archi
     manifest = load_bundle(archive).manifest
     seal(folder, manifest.model_dump(mode="json", exclude_defaults=True) | {"rate_hz": 20.0})
     assert load_bundle(archive).manifest == manifest
+
+
+def test_cache_keeps_the_bundles_that_were_used_last(archive, tmp_path):
+    folder, _ = unpacked(archive)
+    earlier = [folder.parent / f"{number:064x}" for number in range(KEPT_UNPACKED)]
+    for age, other in enumerate(earlier):
+        other.mkdir()
+        os.utime(other, (1e9 - age, 1e9 - age))
+    shutil.rmtree(folder)
+    unpacked(archive)
+    assert {path.name for path in folder.parent.iterdir()} == {folder.name, *(path.name for path in earlier[:-1])}
 
 
 def test_folder_that_is_there_is_not_overwritten(archive, tmp_path):

