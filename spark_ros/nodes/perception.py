@@ -38,7 +38,7 @@ DEFAULTS = {
     "provider": ("cpu", "where the encoder runs: cpu, openvino, cuda or tensorrt"),
     "allow_fallback": (False, "run on the processor, with a warning, where the provider does not start"),
     "cores": ([""], "processor cores that the encoder may run on, as text; none for any"),
-    "half": (False, "compute a float32 graph in the processor's 16-bit floats; provider openvino"),
+    "half": (False, "compute floats in the processor's 16 bits; provider openvino"),
     "camera_delay_s": (0.0, "how much later than the training's cameras these deliver and stamp their frames"),
     "frame_timeout_s": (1.0, "a camera silent for longer is reported"),
 }

@@ -41,7 +41,7 @@ class SessionOptions:
         spinning: Whether idle threads wait busily. With two threads at 10 Hz it triples the processor time for
             half a millisecond of latency.
         cores: Processor cores that its threads may run on, by number; empty for any.
-        half: Whether a float32 graph may be computed in the device's 16-bit floats, where the provider can. The
+        half: Whether a graph's floats may be computed in the device's 16 bits, where the provider can. The
             bundle's self-test decides whether the outcome is still good enough.
         allow_fallback: Whether the processor may do the work where the provider does not start; it is said loudly.
     """
