@@ -1,7 +1,7 @@
 """Whether a precision of the encoder costs success: the same scenes for each, driven one after the other.
 
     python -m benchmarks.precision_success [--run out/train-demo/run] [--scenes 50] [--shifted 10]
-                                           [--quick] [--json] [--save]
+                                           [--forms 'onnxruntime fp32' ...] [--quick] [--json] [--save]
 
 One training run is exported in every precision, so each has passed its parity gate; then every scene is driven by
 all of them, in process and in simulated time, so that how fast one is plays no part. Differences are to float32 in ONNX
@@ -60,17 +60,21 @@ def main() -> None:
     parser.add_argument("--demos", help="its demonstrations, if they have moved")
     parser.add_argument("--scenes", type=int, default=50, help="usual ones (default: %(default)s)")
     parser.add_argument("--shifted", type=int, default=10, help="scenes of each shift (default: %(default)s)")
+    parser.add_argument("--forms", nargs="+", default=list(FORMS), help="some, the one to compare with first")
     options = parse(parser)
+    if unknown := [name for name in options.forms if name not in FORMS]:
+        raise SparkError(f"--forms {unknown[0]!r} is unknown: choose from {', '.join(map(repr, FORMS))}")
+    forms = {name: FORMS[name] for name in options.forms}
     if options.scenes < 1 or options.shifted < 0:
         raise SparkError("--scenes must be at least 1 and --shifted at least 0")
     scenes, shifted = (1, 1) if options.quick else (options.scenes, options.shifted)
     shifts = [shift for shift in SHIFTS if shift != NOMINAL][: 1 if options.quick else None]
     with tempfile.TemporaryDirectory() as folder:
-        precisions = dict.fromkeys(precision for precision, _ in FORMS.values())
+        precisions = dict.fromkeys(precision for precision, _ in forms.values())
         bundles = open_run(options.run, options.demos).export(precisions, Path(folder))
-        pilots = {name: bundle_pilot(bundles[precision].folder, how) for name, (precision, how) in FORMS.items()}
+        pilots = {name: bundle_pilot(bundles[precision].folder, how) for name, (precision, how) in forms.items()}
     hashes = {precision: bundle.manifest.encoder_sha256[:12] for precision, bundle in bundles.items()}
-    rows = Rows("precision_success", {"encoders": hashes, "forms": list(FORMS)})
+    rows = Rows("precision_success", {"encoders": hashes})
     found = drive(pilots, {NOMINAL: scenes, **dict.fromkeys(shifts, shifted)}, rows)
     measured = {"scenes": scenes, "shifted_scenes": shifted, "encoders": hashes, "forms": summarise(found)}
     finish(options, "precision_success", measured, _show)
