@@ -27,6 +27,7 @@ from spark_ros.bringup.environment import child_environment
 from spark_ros.bringup.supervisor import Bringup
 from spark_ros.bundle.load import load_bundle
 from spark_ros.contracts import SparkError
+from spark_ros.control.config import GatewayConfig
 from spark_ros.evaluation.cell import Cell
 from spark_ros.evaluation.lockstep import run_episode
 from spark_ros.evaluation.pilots import bundle_pilot
@@ -34,6 +35,7 @@ from spark_ros.evaluation.results import SUCCESS, EpisodeResult
 from spark_ros.evaluation.statistics import wilson95
 from spark_ros.evaluation.through_ros import Examiner
 from spark_ros.fci.connection import load_franky
+from spark_ros.fci.pace import pace
 from spark_ros.shares import bundle_directory
 from spark_ros.sim.registry import make_task
 
@@ -67,7 +69,7 @@ def lift_in_step(bundle: str, seeds: range, rows: Rows) -> list[EpisodeResult]:
     pilot = bundle_pilot(bundle_directory(bundle))
     world = LibfrankaWorld(TASK, pilot.cameras, HOST)
     try:
-        cell = Cell(world)
+        cell = Cell(world, GatewayConfig(**pace(world.spec.limits)))
         return [_row(rows, "in step", seed, lambda s=seed: run_episode(cell, pilot, s)) for seed in seeds]
     finally:
         world.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from spark_ros.bringup.graph import Argument, Graph, GraphNode, ParameterValue, Stage
 from spark_ros.bundle.load import load_bundle
 from spark_ros.contracts import SparkError
+from spark_ros.fci.pace import pace
 from spark_ros.robots.spec import load_robot, robot_names
 from spark_ros.shares import bundle_directory, config_file
 
@@ -71,19 +72,20 @@ def graph(name: str) -> Graph:
 
 
 def _manipulation(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
-    folder = bundle_directory(settings["bundle"])
+    robot = load_robot(settings["robot"])
+    name = f"{robot.name}_lift" if settings["bundle"] == "usual" else settings["bundle"]
+    folder = bundle_directory(name)
     bundle = load_bundle(folder)
     needed = tuple(bundle.manifest.cameras)
-    if bundle.robot.name != load_robot(settings["robot"]).name:
+    if bundle.robot.name != robot.name:
         raise SparkError(
-            f"bundle {settings['bundle']} drives {bundle.robot.name}, not robot:={settings['robot']}: choose another "
-            "bundle or robot"
+            f"bundle {name} drives {bundle.robot.name}, not robot:={settings['robot']}: choose another bundle or robot"
         )
     make = _Maker(settings, needed if settings["cameras"] == "bundle" else _listed(settings["cameras"]))
     missing = [camera for camera in needed if camera not in make.cameras]
     if missing:
         raise SparkError(
-            f"bundle {settings['bundle']} needs camera {', '.join(missing)}, which cameras:={settings['cameras']} "
+            f"bundle {name} needs camera {', '.join(missing)}, which cameras:={settings['cameras']} "
             "leaves out: add it, or choose another bundle"
         )
     nodes = make.plant()
@@ -134,7 +136,11 @@ GRAPHS: dict[str, Graph] = {
                 _ARM,
                 _ROBOT_IP,
                 _REALTIME,
-                Argument("bundle", "fr3_lift", "Trained bundle: the name of a folder in models/, or a path."),
+                Argument(
+                    "bundle",
+                    "usual",
+                    "Trained bundle: the name of a folder in models/, or a path; usual for <robot>_lift.",
+                ),
                 _TASK,
                 _SEED,
                 Argument(
@@ -239,11 +245,14 @@ class _Maker:
     def driven(self, node: str) -> dict[str, ParameterValue]:
         """The arm and how it is commanded: the gateway's parameters, and those of the simulated driver."""
         robot, kind = self._settings["robot"], self._settings["arm_interface"]
-        vendor = load_robot(robot).vendor
+        parameters: dict[str, ParameterValue] = {"robot": robot}
+        spec = load_robot(robot)
+        if node == "gateway" and self._settings.get("arm") == "fci":
+            parameters |= pace(spec.limits)
         if kind == "usual":
-            return {"robot": robot}
-        vendor.arm_interface(kind)
-        parameters: dict[str, ParameterValue] = {"robot": robot, "arm_interface": kind}
+            return parameters
+        spec.vendor.arm_interface(kind)
+        parameters["arm_interface"] = kind
         if node == "sim_arm" and kind == "joint_trajectory":
             parameters["interpolate_from_desired_state"] = True  # as `adapters/joint_trajectory.py` asks of a driver
         return parameters

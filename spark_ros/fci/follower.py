@@ -16,6 +16,14 @@ GAIN = 10.0  # 1/s: how fast a gap closes; the robot answers within about 20 ms,
 SMOOTHING_S = 0.03  # three messages: two may fall between the same two ticks, or none
 AT_REST = 1e-4  # rad: a smaller gap is left alone, so that an arm that stands still is told zero
 MARGIN = 0.98  # of the joints' velocity limits
+# Near a joint's position limit the permitted velocity falls faster than the arm answers: what is told now must still be
+# permitted where the joint is when it obeys, and may not need all of its acceleration to stop at the curve's end.
+AHEAD_S = 0.05  # smoothing, the plan's jerk and the filters on its way
+SHORT = 0.01  # rad: how far from the curve's end it comes to rest, so that an overshoot is permitted too
+BRAKING = 0.5  # of the joints' acceleration limits
+# franky plans all joints to their new velocities in the same time: where one is told to change a lot, the others are
+# late too. So nobody is told more than the arm manages until the next tick; this part of its acceleration limits.
+RATE = 0.85
 
 
 class Follower:
@@ -24,10 +32,16 @@ class Follower:
     def __init__(self, limits: JointLimits) -> None:
         """For joints with these limits; call `start` before the first step."""
         self._limits = limits
+        taper, braking = limits.taper, BRAKING * limits.acceleration
+        self._twice_braking, self._fastest_change = 2 * braking, RATE * limits.acceleration
+        self._lowest, self._highest = limits.position_lower, limits.position_upper
+        if taper is not None:  # it permits no velocity beyond
+            knee = taper.offset**2 / taper.gain
+            self._lowest, self._highest = taper.lower + knee, taper.upper - knee
 
     def start(self, setpoint: FloatArray) -> None:
         """Begins at rest with this setpoint, rad."""
-        self._before, self._planned = setpoint, np.zeros_like(setpoint)
+        self._before, self._planned, self._told = setpoint, np.zeros_like(setpoint), np.zeros_like(setpoint)
 
     def velocity(self, setpoint: FloatArray, desired: FloatArray, elapsed_s: float) -> FloatArray:
         """rad/s, within what the arm permits at its position.
@@ -43,5 +57,17 @@ class Follower:
         self._before = setpoint
         gap = setpoint - desired
         gap[np.abs(gap) < AT_REST] = 0.0
-        lowest, highest = self._limits.velocity_bounds(desired)
-        return np.clip(self._planned + np.clip(GAIN * gap, -PULL_RAD_S, PULL_RAD_S), MARGIN * lowest, MARGIN * highest)
+        lowest, highest = self._bounds(desired)
+        change = elapsed_s * self._fastest_change
+        wanted = self._planned + np.clip(GAIN * gap, -PULL_RAD_S, PULL_RAD_S)
+        self._told = np.clip(np.clip(wanted, self._told - change, self._told + change), lowest, highest)
+        return self._told
+
+    def _bounds(self, desired: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Lowest (<= 0) and highest (>= 0) velocity (J,), rad/s, that is still permitted when the arm has it."""
+        down = desired + AHEAD_S * np.minimum(self._told, 0.0) - SHORT
+        up = desired + AHEAD_S * np.maximum(self._told, 0.0) + SHORT
+        lowest, highest = self._limits.velocity_bounds(down)[0], self._limits.velocity_bounds(up)[1]
+        stops_below = np.sqrt(self._twice_braking * np.maximum(down - self._lowest, 0.0))
+        stops_above = np.sqrt(self._twice_braking * np.maximum(self._highest - up, 0.0))
+        return MARGIN * np.maximum(lowest, -stops_below), MARGIN * np.minimum(highest, stops_above)

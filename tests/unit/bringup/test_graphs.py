@@ -12,6 +12,8 @@ from spark_ros.bringup import graphs
 from spark_ros.bringup.command_line import ros_arguments
 from spark_ros.bringup.graph import GraphNode, Stage, parse_arguments
 from spark_ros.contracts import SparkError
+from spark_ros.fci.pace import pace
+from spark_ros.robots.spec import load_robot
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,8 @@ def test_a_franka_without_a_driver_takes_the_simulators_place(graph_name: str) -
     assert started["fci_arm"].stage is Stage.PLANT
     parameters = started["fci_arm"].parameters["fci_arm"]
     assert parameters == {"robot": "fr3", "robot_ip": "172.16.0.2", "realtime": "ignore"}
+    gateway = started["gateway"].parameters["gateway"]
+    assert gateway == {"robot": "fr3", **pace(load_robot("fr3").limits)}, "franky is slower than the arm"
 
 
 @pytest.mark.parametrize(("given", "words"), [({}, "robot_ip:="), ({"robot_ip": "x", "sim": "true"}, "leave one")])
@@ -77,6 +81,13 @@ def test_the_bundles_cameras_are_simulated_and_a_missing_one_is_refused() -> Non
     assert nodes("manipulation", sim="true")["sim_arm"].parameters["sim_arm"]["cameras"] == ["front", "wrist"]
     with pytest.raises(SparkError, match="needs camera wrist, which cameras:=front leaves out"):
         nodes("manipulation", sim="true", cameras="front")
+
+
+def test_the_usual_bundle_is_the_arms_own(shipped_bundle: Path) -> None:
+    perception = nodes("manipulation")["perception"].parameters["perception"]
+    assert perception["bundle"] == str(shipped_bundle / "fr3_lift")
+    with pytest.raises(SparkError, match="bundle ur5e_lift drives fr3"):
+        nodes("manipulation", robot="ur5e")
 
 
 def test_what_the_simulator_lacks_is_said_before_anything_starts() -> None:

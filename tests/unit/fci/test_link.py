@@ -140,8 +140,8 @@ def test_a_gap_at_the_beginning_is_closed_gently() -> None:
 def test_a_large_gap_is_not_closed_faster_than_the_pull_may_be() -> None:
     follower = Follower(FR3.limits)
     follower.start(FR3.home)
-    velocity = follower.velocity(FR3.home, FR3.home - 0.2, PERIOD_S)
-    np.testing.assert_allclose(velocity, PULL_RAD_S)
+    velocities = [follower.velocity(FR3.home, FR3.home - 0.2, PERIOD_S) for _ in range(10)]
+    np.testing.assert_allclose(velocities[-1], PULL_RAD_S)
 
 
 def test_an_aborted_motion_is_latched() -> None:
