@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spark_ros.bundle.load import Bundle, load_bundle
@@ -53,7 +53,9 @@ def bundle_pilot(path: str | Path, options: SessionOptions | None = None) -> Pil
     """
     bundle = load_bundle(path)
     manifest = bundle.manifest
-    encoder, policy = EncoderRuntime(bundle, options), PolicyRuntime(bundle, options)
+    options = options or SessionOptions()
+    # As the policy node: its few layers gain nothing by 16-bit floats, and the self-test would refuse them.
+    encoder, policy = EncoderRuntime(bundle, options), PolicyRuntime(bundle, replace(options, half=False))
     return Pilot(
         manifest.id,
         describe_bundle(bundle),
