@@ -25,7 +25,7 @@ from spark_ros.contracts import SparkError
 
 MAGIC = b"\x89MCAP0\r\n"
 # What decompression, checksums and record parsing raise on damaged bytes (lz4 raises RuntimeError).
-_DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, KeyError, RuntimeError)
+DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, KeyError, RuntimeError)
 _RECORD_HEAD = struct.Struct("<BQ")  # opcode, length of what follows
 _MESSAGE_HEAD = struct.Struct("<HIQQ")  # channel, sequence, log time, publish time
 
@@ -116,7 +116,7 @@ class McapScan:
                         yield from self._records(_decompress(content), start)
                     else:
                         yield from self._record(opcode, memoryview(content), None, start)
-                except _DAMAGE as error:
+                except DAMAGE as error:
                     self.end_of_data = f"its record at byte {start} is damaged ({error})"
                     return
         if not self.complete:
@@ -165,7 +165,7 @@ def load_message(path: Path, location: Location) -> memoryview:
         chunk = _load_chunk(path, path.stat().st_mtime_ns, location.chunk)
     except OSError as error:
         raise SparkError(f"cannot read {path}: {error.strerror}") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise SparkError(f"{path} changed while it was in use ({error}); start again") from error
     return memoryview(chunk)[location.start : location.start + location.size]
 
