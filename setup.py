@@ -23,6 +23,7 @@ NODES = (
     "record_demos",
     "teleop_keyboard",
     "teleop",
+    "console",
 )
 MODULES = {"record_demos": f"{PACKAGE}.bringup.record_demos"}  # a program that can start a whole graph
 
@@ -70,7 +71,7 @@ setup(
     maintainer="spark_ros maintainers",
     maintainer_email="maintainers@spark-ros.invalid",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["robots/specs/*.yaml", "py.typed"]},
+    package_data={PACKAGE: ["robots/specs/*.yaml", "console/page/*", "py.typed"]},
     data_files=share_files() + libexec_shims(),
     zip_safe=False,
     python_requires=">=3.10,<3.14",
@@ -85,7 +86,6 @@ setup(
         "rosbags>=0.10",  # CDR and message definitions without a ROS installation
         "pin>=3.4",  # pinocchio: forward kinematics, Jacobians, distances between links
         "coal>=3.0",  # their shapes
-        "eigenpy>=3.1",  # comes with both: solves six equations in a microsecond, numpy takes four
         "ruckig>=0.14",  # jerk-limited setpoints in microseconds
         "tqdm>=4.60",
     ],
@@ -127,7 +127,11 @@ setup(
         # libfranka, for an arm without a ROS driver; pinned: it decides which robot software it can talk to
         "fci": ["franky-control==2.0.0"],
         "teleop": ["evdev-binary>=1.9"],  # gamepads; as wheels, because robots have no compiler (provides `evdev`)
+        # The session console's page: HTTP and WebSockets in one small library that Debian and Ubuntu package as well.
+        # Run with 3.14; below 4, which may change its interface.
+        "console": ["aiohttp>=3.9,<4"],
         "dev": [
+            "selenium>=4.20,<5",  # drives the system's Chromium by the driver that is packaged with it; no download
             "evdev-binary>=1.9",
             "pytest>=8,<9",  # pytest 9 breaks beside launch_testing's plugins, which robots have
             "hypothesis>=6.100,<7",  # properties of the bundle's manifest

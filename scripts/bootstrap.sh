@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 
 set_name=${1:-nothing}
 case "$set_name" in
-  demo) extras="cpu,sim" ;;
-  dev) extras="cpu,openvino,sim,train,fci,dev" ;;
+  demo) extras="cpu,sim,console" ;;
+  dev) extras="cpu,openvino,sim,train,fci,console,dev" ;;
   *) echo "bootstrap: '$set_name' is neither demo nor dev" >&2; exit 2 ;;
 esac
 
@@ -27,6 +27,18 @@ if [ ${#missing[@]} -gt 0 ]; then
   else
     echo "bootstrap: missing system libraries; run: sudo apt-get install ${missing[*]}" >&2
     exit 2
+  fi
+fi
+
+# --- a browser: the session console's tests drive a real one, without a window, and are skipped where there is none ------
+if [ "$set_name" = dev ] && ! { command -v chromium && command -v chromedriver; } >/dev/null; then
+  browser="chromium chromium-driver fonts-dejavu-core"  # the driver from where the browser is from, so that they fit
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "bootstrap: installing $browser"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $browser; } ||
+      echo "bootstrap: no browser for the console's tests, see above; they will be skipped" >&2
+  else
+    echo "bootstrap: the console's tests will be skipped without a browser; on Debian: sudo apt-get install $browser" >&2
   fi
 fi
 

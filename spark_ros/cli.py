@@ -28,6 +28,7 @@ _EXTRAS = {
     "matplotlib": "sim",
     "onnxruntime": "cpu",
     "rclpy": "ros",
+    "aiohttp": "console",
 }
 _DESCRIPTION = """\
 From demonstrations to a moving arm: record, train a policy on foundation-model features, export it as one bundle,
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, without importing anything heavy."""
-    from spark_ros.commands import bundle, data, doctor, evaluate, export, record, trace, train, up, weights
+    from spark_ros.commands import bundle, console, data, doctor, evaluate, export, record, trace, train, up, weights
 
     result = argparse.ArgumentParser(
         prog=PROGRAM,
@@ -72,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = result.add_subparsers(title="verbs", metavar="<verb>", required=True)
-    for verb in (up, record, train, export, evaluate, bundle, data, trace, weights, doctor):
+    for verb in (up, console, record, train, export, evaluate, bundle, data, trace, weights, doctor):
         verb.add_to(verbs)
     return result
 

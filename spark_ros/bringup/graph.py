@@ -57,6 +57,7 @@ class GraphNode:
         overrides: A user's own YAML files, which win over everything.
         remappings: (from, to) names.
         stage: When it is told to end.
+        essential: Whether the graph ends with it; a page that fails must not take the arm's gateway along.
     """
 
     name: str
@@ -66,6 +67,7 @@ class GraphNode:
     overrides: tuple[Path, ...] = ()
     remappings: tuple[tuple[str, str], ...] = ()
     stage: Stage = Stage.NODE
+    essential: bool = True
 
     @property
     def module(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from spark_ros.bringup.graph import Argument, Graph, GraphNode, ParameterValue, Stage
@@ -48,6 +49,12 @@ _INSTRUCTION = Argument(
 _SEED = Argument("seed", "0", "Seed of the simulated world: the same seed lays out the same scene.")
 _CAMERAS = Argument("cameras", "front,wrist", "Cameras by name, separated by commas: /camera/<name>/color/image_raw.")
 _FOLDER = Argument("folder", "demos", "Folder that recorded episodes are added to.")
+_CONSOLE = Argument(
+    "console",
+    "false",
+    "Serve the session as a web page at http://127.0.0.1:8088; address and token are parameters, see docs/console.md.",
+    _YES_NO,
+)
 _PARAMS = Argument(
     "params_file",
     "none",
@@ -102,6 +109,7 @@ def _manipulation(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
     if settings["record"] == "true":
         nodes.append(make.recorder("policy"))
         managed.append("recorder")
+    nodes += make.console()
     nodes.append(make.manager(managed, settings["auto_engage"] == "true"))
     return tuple(nodes)
 
@@ -115,6 +123,7 @@ def _teleop(settings: Mapping[str, str]) -> tuple[GraphNode, ...]:
     if settings["operator"] == "expert":
         perturb = settings["perturb"] == "true"
         nodes.append(make.node("expert", robot=settings["robot"], task=settings["task"], perturb=perturb))
+    nodes += make.console()
     nodes.append(make.manager(["gateway", "recorder"], auto_engage=False))
     return tuple(nodes)
 
@@ -153,6 +162,7 @@ GRAPHS: dict[str, Graph] = {
                 Argument("record", "false", "Start the recorder too; its services begin and end an episode.", _YES_NO),
                 _FOLDER,
                 _INSTRUCTION,
+                _CONSOLE,
                 _PARAMS,
                 _DOMAIN,
             ),
@@ -186,6 +196,7 @@ GRAPHS: dict[str, Graph] = {
                 _CAMERAS,
                 _FOLDER,
                 _INSTRUCTION,
+                _CONSOLE,
                 _PARAMS,
                 _DOMAIN,
             ),
@@ -266,6 +277,12 @@ class _Maker:
             task=_in_words(self._settings),
             operator=operator,
         )
+
+    def console(self) -> list[GraphNode]:
+        """The web page, where it is asked for."""
+        if self._settings["console"] != "true":
+            return []
+        return [replace(self.node("console"), essential=False)]
 
     def manager(self, managed: list[str], auto_engage: bool) -> GraphNode:
         return self.node("lifecycle_manager", nodes=managed, auto_engage=auto_engage)

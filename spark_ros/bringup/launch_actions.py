@@ -67,7 +67,8 @@ def _node(node: GraphNode) -> list[Any]:
         recent.extend(without_colour(event.text.decode("utf-8", errors="replace")).splitlines())
 
     def ended(event: ProcessExited, context: LaunchContext) -> None:
-        if not context.is_shutdown:  # raised, since only an exception makes `ros2 launch` exit with a failure
+        if node.essential and not context.is_shutdown:
+            # Raised, since only an exception makes `ros2 launch` exit with a failure.
             raise SparkError(f"{node.name} ended ({describe_exit(event.returncode)}): {last_error(list(recent))}")
 
     return [

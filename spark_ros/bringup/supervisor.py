@@ -83,6 +83,8 @@ class Bringup:
                 f"cannot write logs to {self.log_directory} ({error.strerror}); set ROS_LOG_DIR"
             ) from error
         self._stages = {node.name: node.stage for node in nodes}
+        self._spare = {node.name for node in nodes if not node.essential}
+        self._gone: set[str] = set()
         self._ready = threading.Event()
         if Stage.MANAGER not in self._stages.values():
             self._ready.set()  # nothing to wait for but topics, which whoever needs them waits for
@@ -118,7 +120,7 @@ class Bringup:
         return {process.name: process.pid for process in self._processes if process.exit_code is None}
 
     def check(self) -> None:
-        """Every node still runs.
+        """Every node that the graph needs still runs.
 
         Raises:
             SparkError: One has ended; the sentence is the last error it printed.
@@ -126,6 +128,12 @@ class Bringup:
         for process in self._processes:
             if process.exit_code is not None and not self._stopped:
                 process.wait(1.0)  # for its last lines
+                if process.name in self._spare:
+                    self._spare.discard(process.name)
+                    self._gone.add(process.name)
+                    self._on_line(process.name, f"[ERROR] {process.name} ended; the graph goes on without it")
+                if process.name in self._gone:
+                    continue
                 raise SparkError(
                     f"{process.name} ended ({describe_exit(process.exit_code)}): {process.last_error()} "
                     f"(its whole output: {process.log})"

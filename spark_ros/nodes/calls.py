@@ -85,14 +85,14 @@ def call(
         client.remove_pending_request(future)
 
 
-def acquaint(node: Node, service_type: type, name: str) -> None:
-    """Makes the client ready now, so that the first `call` need not wait for it: an emergency stop must not."""
-    _client(node, service_type, name)
+def acquaint(node: Node, service_type: type, *names: str) -> None:
+    """Makes the clients ready now, so that the first `call` need not wait for its own: an emergency stop must not."""
+    clients = _clients.setdefault(node, {})
+    if missing := [name for name in names if name not in clients]:
+        clients.update({name: node.create_client(service_type, name) for name in missing})
+        time.sleep(_ACQUAINT_S)
 
 
 def _client(node: Node, service_type: type, name: str) -> Client:
-    clients = _clients.setdefault(node, {})
-    if name not in clients:
-        clients[name] = node.create_client(service_type, name)
-        time.sleep(_ACQUAINT_S)
-    return clients[name]
+    acquaint(node, service_type, name)
+    return _clients[node][name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from spark_ros import topics
@@ -19,8 +20,9 @@ def stream_statuses(
     streams: Sequence[Stream], episode: EpisodeQueue | None, watch: EpisodeWatch | None
 ) -> tuple[StreamStatus, ...]:
     """Every stream that has been heard of, or that is required."""
+    lost: Counter[str] = Counter() if episode is None or watch is None else watch.lost + episode.dropped
     return tuple(
-        _status(stream, episode, watch)
+        _status(stream, watch, lost[stream.topic])
         for stream in streams
         if stream.required or math.isfinite(stream.rate.silent_s())
     )
@@ -38,7 +40,7 @@ def live_skew_s(streams: Sequence[Stream]) -> float:
     )
 
 
-def _status(stream: Stream, episode: EpisodeQueue | None, watch: EpisodeWatch | None) -> StreamStatus:
+def _status(stream: Stream, watch: EpisodeWatch | None, lost: int) -> StreamStatus:
     silent = stream.rate.silent_s()
     limit = stream.gap_s if math.isfinite(stream.gap_s) else None
     about = StreamStatus(
@@ -48,7 +50,7 @@ def _status(stream: Stream, episode: EpisodeQueue | None, watch: EpisodeWatch | 
         required=stream.required,
         limit_s=limit,
     )
-    if episode is None or watch is None:
+    if watch is None:
         return about
     monitor = watch.monitor(stream.topic)
     return StreamStatus(
@@ -59,7 +61,7 @@ def _status(stream: Stream, episode: EpisodeQueue | None, watch: EpisodeWatch | 
         about.required,
         about.limit_s,
         round(monitor.longest_gap_s, 3),
-        watch.lost[stream.topic] + episode.dropped[stream.topic],
+        lost,
         monitor.missing,
         monitor.frozen,
     )

@@ -6,6 +6,7 @@ the other streams are taken from the recorder, which counts them anyway.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
-from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -41,7 +41,7 @@ from spark_ros.contracts import SparkError
 from spark_ros.control.modes import Mode
 from spark_ros.data.recorder_status import RecorderStatus
 from spark_ros.nodes import diagnostics
-from spark_ros.nodes.calls import call
+from spark_ros.nodes.calls import acquaint, call
 from spark_ros.nodes.qos import LATCHED, NEWEST_FRAME
 
 SILENT_S = 3.5  # nodes speak once a second; three reports missed in a row are no accident
@@ -51,6 +51,7 @@ CAMERAS_S = 2.0  # how often new cameras are looked for
 ANSWER_S = 15.0  # closing an episode writes its tail
 # Stopping twice does no harm, waiting does. Where nobody confirms by then, the hardware's button has to do it.
 STOP_S, STOP_REPEAT_S, APPEAR_S = 2.0, 0.5, 0.5
+_SET_RECORDER = "/recorder/set_parameters"
 _LEVELS = {0: Level.OK, 1: Level.WARN, 2: Level.ERROR}
 
 
@@ -77,8 +78,9 @@ class RosSession:
         node.create_subscription(String, topics.GATEWAY_MODE, self._on_mode, LATCHED)
         node.create_subscription(String, topics.RECORDER_STATUS, self._on_status, LATCHED)
         node.create_subscription(DiagnosticArray, diagnostics.TOPIC, self._on_diagnostics, 50)
-        # Made before they are needed: a server learns of a new client a little later, and a stop must not wait.
-        self._clients = [node.create_client(Trigger, command.service) for command in Command]
+        acquaint(node, Trigger, *(command.service for command in Command))
+        acquaint(node, SetParametersAtomically, topics.RECORDER_MARK)
+        acquaint(node, SetParameters, _SET_RECORDER)
         node.create_timer(LOOK_S, self._look)
 
     def snapshot(self) -> Snapshot:
@@ -154,7 +156,7 @@ class RosSession:
     def _set_recorder(self, values: Mapping[str, Any], done: str) -> Answer:
         request = SetParameters.Request(parameters=_parameters(values))
         try:
-            answer = call(self._node, SetParameters, "/recorder/set_parameters", request, ANSWER_S, appear_s=APPEAR_S)
+            answer = call(self._node, SetParameters, _SET_RECORDER, request, ANSWER_S, appear_s=APPEAR_S)
         except SparkError as error:
             return Answer(Outcome.UNANSWERED, str(error))
         refused = [result.reason or "no reason given" for result in answer.results if not result.successful]
@@ -195,6 +197,8 @@ class RosSession:
         now = time.monotonic()
         if now - self._sought > CAMERAS_S:
             self._sought = now
+            with self._lock:
+                self._heard = {name: said for name, said in self._heard.items() if now - said[1] < FORGET_S}
             found = {
                 name
                 for topic, kinds in self._node.get_topic_names_and_types()
@@ -224,14 +228,20 @@ def joined_session(name: str, domain_id: int | None = None) -> Iterator[RosSessi
     node = rclpy.create_node(name, context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    enough: Future = Future()
+    enough = threading.Event()
     session = RosSession(node)
-    thread = threading.Thread(target=executor.spin_until_future_complete, args=(enough,), name=name, daemon=True)
+
+    def spin() -> None:
+        while not enough.is_set():
+            executor.spin_once()
+
+    thread = threading.Thread(target=spin, name=name, daemon=True)
     thread.start()
     try:
         yield session
     finally:
-        enough.set_result(None)  # not the executor's shutdown, which fails callbacks that are under way
+        enough.set()  # not the executor's shutdown, which fails callbacks that are under way
+        executor.create_task(lambda: None)  # waiting ends where there is something to do
         thread.join(2.0)
         node.destroy_node()
         rclpy.try_shutdown(context=context)
@@ -244,9 +254,10 @@ def _aged(health: NodeHealth, age_s: float) -> NodeHealth:
 
 def _number(values: Mapping[str, str], name: str) -> float:
     try:
-        return float(values.get(name, "0"))
+        number = float(values.get(name, "0"))
     except ValueError:
         return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def _parameters(values: Mapping[str, Any]) -> list[Any]:

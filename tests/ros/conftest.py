@@ -10,7 +10,8 @@ from graph_for_tests import GraphUnderTest
 from spark_ros.bringup.domain import claim_domain
 
 UNIT = Path(__file__).parents[1] / "unit"
-sys.path += [str(UNIT / "bundle"), str(UNIT / "data")]  # bundle_for_tests, synthetic_episode
+# bundle_for_tests, synthetic_episode, browser_for_tests
+sys.path += [str(UNIT / "bundle"), str(UNIT / "data"), str(UNIT / "console")]
 
 
 @pytest.fixture

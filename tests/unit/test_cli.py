@@ -42,7 +42,7 @@ def run(monkeypatch, error):
 def test_every_command_explains_itself():
     found = dict(commands())
     assert {words[0] for words in found} == {
-        *("up", "record", "train", "export", "eval", "bundle", "data", "trace", "weights", "doctor")
+        *("up", "console", "record", "train", "export", "eval", "bundle", "data", "trace", "weights", "doctor")
     }
     for words, parser in found.items():
         assert parser.description, words

@@ -187,3 +187,12 @@ def test_words_of_a_command_line_become_arguments() -> None:
     assert parse_arguments(["sim:=true", "folder:=a:=b"]) == {"sim": "true", "folder": "a:=b"}
     with pytest.raises(SparkError, match="'sim=true' is no argument"):
         parse_arguments(["sim=true"])
+
+
+def test_a_console_is_served_where_it_is_asked_for_and_never_ends_the_graph() -> None:
+    for name in ("teleop", "manipulation"):
+        for asked, expected in (("false", []), ("true", [False])):
+            description = graphs.graph(name)
+            found = description.nodes(description.settings({"sim": "true", "console": asked}))
+            assert [node.essential for node in found if node.name == "console"] == expected
+            assert all(node.essential for node in found if node.name != "console")
