@@ -86,6 +86,7 @@ setup(
         "rosbags>=0.10",  # CDR and message definitions without a ROS installation
         "pin>=3.4",  # pinocchio: forward kinematics, Jacobians, distances between links
         "coal>=3.0",  # their shapes
+        "eigenpy>=3.1",  # comes with both: solves six equations in a microsecond, numpy takes four
         "ruckig>=0.14",  # jerk-limited setpoints in microseconds
         "tqdm>=4.60",
     ],

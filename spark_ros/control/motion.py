@@ -15,6 +15,7 @@ from spark_ros.control.executor import Target
 from spark_ros.control.gripper import WidthLimiter
 from spark_ros.control.guard import CollisionGuard, ToolGuard
 from spark_ros.control.limiter import JointSetpoint, Limiter
+from spark_ros.control.way import WayToRest
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.pose import vector_from_pose
 from spark_ros.robots.spec import RobotSpec
@@ -123,24 +124,21 @@ class Motion:
         if not (np.isfinite(target.value).all() and np.isfinite(target.rate).all()):
             raise SparkError(f"{target.kind.value} target carries values that are not finite")
 
-    def _guard(self, position: FloatArray, way: FloatArray) -> bool:
+    def _guard(self, position: FloatArray, way: WayToRest) -> bool:
         """Whether the arm may end up on this way to rest, see `guard`."""
         collision = self._collision_guard
         return self._tool_guard.permits(position, way) and (collision is None or collision.permits(position, way))
 
     def _permitted(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
         """The joint velocity, lowered to the arm's tool speeds and to what can still be braked before a wall."""
-        twist = self._kinematics.jacobian(position) @ velocity
-        vx, vy, vz, wx, wy, wz = twist.tolist()
+        tool, (vx, vy, vz, wx, wy, wz) = self._kinematics.tool_motion(position, velocity)
         linear = (vx * vx + vy * vy + vz * vz) ** 0.5 / self._spec.ee_max_linear_speed
         angular = (wx * wx + wy * wy + wz * wz) ** 0.5 / self._spec.ee_max_angular_speed
         scale = 1.0 / max(1.0, linear, angular)
         velocity = velocity * scale
         excess = [
             self._beyond_wall(at, speed * scale, low, high)
-            for at, speed, low, high in zip(
-                self._kinematics.tool_position(position), (vx, vy, vz), *self._walls, strict=True
-            )
+            for at, speed, low, high in zip(tool, (vx, vy, vz), *self._walls, strict=True)
         ]
         if not any(excess):
             return velocity

@@ -87,7 +87,7 @@ class Clearance:
             if capsule.table and capsule.link > 0:
                 self._shapes.addCollisionPair(pin.CollisionPair(index, top))
         self._scratch = self._shapes.createData()
-        self._levers = _levers(model, shapes.capsules)
+        self._levers = _levers(model, shapes)
 
     @property
     def levers(self) -> FloatArray:
@@ -124,15 +124,42 @@ def _pairs(shapes: CollisionShapes) -> Sequence[tuple[int, int]]:
     ]
 
 
-def _levers(model: pin.Model, capsules: Sequence[Capsule]) -> FloatArray:
-    """(J,) m: how far from a joint's axis any point that it moves can be."""
-    lengths = np.array([float(np.linalg.norm(placement.translation)) for placement in model.jointPlacements])[1:]
-    reach = np.zeros(model.nq)
-    for capsule in capsules:
-        extent = capsule.radius + max(float(np.linalg.norm(capsule.start)), float(np.linalg.norm(capsule.end)))
-        for joint in range(capsule.link):  # from this joint's frame on to the capsule's link, then to its far end
-            reach[joint] = max(reach[joint], float(lengths[joint + 1 : capsule.link].sum()) + extent)
-    return reach
+def _levers(model: pin.Model, shapes: CollisionShapes) -> FloatArray:
+    """(J,) m: by how much a rad of each joint can change the distance of any two capsules, or of one and the table.
+
+    A joint between two links turns either about its axis as the other sees it, so the nearer one counts: the base, for
+    one, hardly moves for a hand that circles around it.
+    """
+    frames = [(np.array(placement.rotation), np.array(placement.translation)) for placement in model.jointPlacements]
+    lengths = [float(np.linalg.norm(offset)) for _, offset in frames]
+
+    def of_moved(capsule: Capsule, joint: int) -> float:
+        """How far its points can be from the axis of a joint that moves it."""
+        if joint == capsule.link:
+            return capsule.radius + max(float(np.hypot(*end[:2])) for end in (capsule.start, capsule.end))
+        rigid = float(np.hypot(*frames[joint + 1][1][:2]))  # from this joint's axis to the next one's frame
+        beyond = sum(lengths[joint + 2 : capsule.link + 1])
+        return rigid + beyond + capsule.radius + max(float(np.linalg.norm(end)) for end in (capsule.start, capsule.end))
+
+    def of_resting(capsule: Capsule, joint: int) -> float:
+        """How far its points can be from the axis of a joint further along the arm."""
+        rotation, offset = frames[capsule.link + 1]
+        between = [end - offset for end in (capsule.start, capsule.end)]
+        if joint == capsule.link + 1:  # an axis that is fixed in its link
+            return capsule.radius + max(float(np.linalg.norm(np.cross(rotation[:, 2], line))) for line in between)
+        beyond = sum(lengths[capsule.link + 2 : joint + 1])
+        return beyond + capsule.radius + max(float(np.linalg.norm(line)) for line in between)
+
+    levers = np.zeros(model.nq)
+    for first, second in _pairs(shapes):
+        near, far = sorted((shapes.capsules[first], shapes.capsules[second]), key=lambda capsule: capsule.link)
+        for joint in range(near.link + 1, far.link + 1):
+            levers[joint - 1] = max(levers[joint - 1], min(of_moved(far, joint), of_resting(near, joint)))
+    upright = abs(frames[1][0][2, 2]) > 1 - 1e-12  # the first axis: to turn about it brings nothing nearer the table
+    for capsule in shapes.capsules:
+        for joint in range(1 + upright, capsule.link + 1 if capsule.table else 0):
+            levers[joint - 1] = max(levers[joint - 1], of_moved(capsule, joint))
+    return levers
 
 
 def _geometry(name: str, capsule: Capsule) -> pin.GeometryObject:

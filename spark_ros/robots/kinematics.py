@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import eigenpy
 import numpy as np
 import pinocchio as pin
 
@@ -19,6 +20,7 @@ from spark_ros.robots.spec import Origin, RobotSpec
 # a looser one would be heard: an error of 0.1 mm that changes sign at 100 Hz is 20 mm/s of noise.
 POSITION_TOLERANCE = 1e-6  # m
 ROTATION_TOLERANCE = 1e-5  # rad
+_DAMPING = 1e-4 * np.eye(6)  # of joint velocities near singularities
 MAX_JOINT_STEP = 0.3  # rad per iteration; the linearisation is worthless beyond
 
 
@@ -61,8 +63,10 @@ class Kinematics:
 
     def tool_levers(self) -> FloatArray:
         """(J,) m: how far from each joint's axis the tool can be at most."""
-        lengths = [float(np.linalg.norm(origin.xyz)) for origin in (*self.spec.joint_origins, self.spec.tool)]
-        return np.cumsum(lengths[:0:-1])[::-1].copy()
+        offsets = [origin.xyz for origin in (*self.spec.joint_origins, self.spec.tool)][1:]
+        lengths = [float(np.linalg.norm(offset)) for offset in offsets]
+        # What is fixed to a joint turns about its z axis at a fixed distance; from there the rest may stretch out.
+        return np.array([np.hypot(*offset[:2]) + sum(lengths[joint + 1 :]) for joint, offset in enumerate(offsets)])
 
     def tool_motion(self, q: FloatArray, velocity: FloatArray) -> tuple[list[float], list[float]]:
         """The tool's position, m, and its twist, linear then angular, at this joint velocity (J,); in base axes."""
@@ -71,6 +75,11 @@ class Kinematics:
         twist = pin.getFrameVelocity(self._model, self._data, self._frame, pin.LOCAL_WORLD_ALIGNED)
         return placement.translation.tolist(), twist.vector.tolist()
 
+    def linearised(self, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The tool's position (3,), m, in the base frame, and the `jacobian` (6, J) there."""
+        jacobian = self.jacobian(q)
+        return self._data.oMf[self._frame].translation.copy(), jacobian
+
     def jacobian(self, q: FloatArray) -> FloatArray:
         """(6, J): joint velocities to the tool's linear then angular velocity, in the axes of the base frame."""
         return pin.computeFrameJacobian(self._model, self._data, q, self._frame, pin.LOCAL_WORLD_ALIGNED)
@@ -78,9 +87,7 @@ class Kinematics:
     def joint_velocity(self, q: FloatArray, twist: FloatArray) -> FloatArray:
         """(J,) smallest joint velocity, rad/s, that gives the tool this twist (6,); damped near singularities."""
         jacobian = self.jacobian(q)
-        gram = jacobian @ jacobian.T
-        gram.flat[::7] += 1e-4
-        return jacobian.T @ np.linalg.solve(gram, twist)
+        return jacobian.T @ eigenpy.LLT(jacobian @ jacobian.T + _DAMPING).solve(twist)
 
     def solve(
         self,
