@@ -30,6 +30,7 @@ from spark_ros.contracts import SparkError
 
 TELL_S, LOOK_S = 0.25, 0.05  # how often viewers are told, and how soon of a change of mode
 SEND_S, HEARTBEAT_S = 5.0, 5.0  # a viewer that takes longer has gone
+CLOSE_S = 1.0  # for a viewer to say goodbye
 MOST_SOCKETS = 24  # a page has one and one for each camera: eight people with two cameras
 MOST_BODY = 16 * 1024
 LONGEST_TASK, LONGEST_NOTE = 300, 2000  # characters
@@ -149,8 +150,7 @@ class ConsoleServer:
         self.port = int(runner.addresses[0][1])
 
     async def _end(self) -> None:
-        for socket in list(self._sockets):
-            await socket.close()
+        await asyncio.gather(*(socket.close() for socket in list(self._sockets)), return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -246,7 +246,7 @@ class ConsoleServer:
     async def _open(self, request: web.Request) -> web.WebSocketResponse:
         if len(self._sockets) >= MOST_SOCKETS:
             raise web.HTTPServiceUnavailable(reason=f"{MOST_SOCKETS} connections are open already")
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=1024, compress=False)
+        socket = web.WebSocketResponse(timeout=CLOSE_S, heartbeat=HEARTBEAT_S, max_msg_size=1024, compress=False)
         await socket.prepare(request)
         self._sockets.add(socket)
         return socket

@@ -93,7 +93,7 @@ class RosSession:
         fresh = status is not None and now - status[1] < SILENT_S and "recorder" in about
         recorder = RecorderView("recorder" in about, status[0] if status is not None and fresh else None)
         recorded = recorder.status.streams if recorder.status is not None else ()
-        cameras = [name for stream in recorded if (name := topics.camera_of(stream.topic))]
+        cameras = [name for stream in recorded if (name := topics.camera_of(stream.topic)) and _is_name(name)]
         return Snapshot(
             gateway=self._gateway(about.get("gateway")),
             recorder=recorder,
@@ -250,6 +250,11 @@ def joined_session(name: str, domain_id: int | None = None) -> Iterator[RosSessi
 def _aged(health: NodeHealth, age_s: float) -> NodeHealth:
     level = health.level if age_s < SILENT_S else Level.STALE
     return NodeHealth(health.name, level, health.message, round(age_s, 1), health.values)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a topic may be called so: subscribing to another one raises."""
+    return text.isascii() and text.isidentifier()
 
 
 def _number(values: Mapping[str, str], name: str) -> float:

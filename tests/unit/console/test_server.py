@@ -331,6 +331,24 @@ def test_a_viewer_that_does_not_read_holds_up_nobody(page: Browser, session: Fak
     assert until(lambda: session.watched == set(), 30)
 
 
+def test_the_end_does_not_wait_for_viewers_that_have_gone(session: FakeSession) -> None:
+    server = ConsoleServer(session, Access("127.0.0.1", None), Options("127.0.0.1", 0, may_engage=True))
+    server.start()
+    gone = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(6)]
+    for viewer in gone:
+        viewer.sendall(
+            b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+    assert until(lambda: server.viewers == 6)
+    begun = time.monotonic()
+    server.close()
+    assert time.monotonic() - begun < 8.0
+    for viewer in gone:
+        viewer.close()
+
+
 def test_there_is_a_most_of_sockets(page: Browser) -> None:
     async def crowd() -> None:
         async with aiohttp.ClientSession() as client:
