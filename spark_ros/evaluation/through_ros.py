@@ -121,7 +121,7 @@ class Examiner(DemoClient):
         self._node.create_subscription(TimeReference, topics.GATEWAY_TRACE, self._on_trace, qos.STREAM)
         for camera in cameras:
             self._node.create_subscription(
-                Image, topics.camera_image(camera), self._keeper(camera), qos.RECORDING_IMAGES, raw=True
+                Image, topics.camera_image(camera), self._keeper(camera), qos.RECORDING, raw=True
             )
 
     def __enter__(self) -> Examiner:

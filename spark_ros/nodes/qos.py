@@ -26,7 +26,6 @@ NEWEST = _profile(1, QoSReliabilityPolicy.RELIABLE, QoSDurabilityPolicy.VOLATILE
 # Facts that hold until replaced (feature contract, gateway mode): whoever joins later still learns them.
 LATCHED = _profile(1, QoSReliabilityPolicy.RELIABLE, QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
-# A recorder's subscriptions: best effort so that every publisher matches, deep so that a busy moment costs nothing:
-# 2 s of a 1 kHz arm; of images, which are large, 1.6 s at 60 Hz.
-RECORDING = _profile(2000, QoSReliabilityPolicy.BEST_EFFORT, QoSDurabilityPolicy.VOLATILE)
-RECORDING_IMAGES = _profile(100, QoSReliabilityPolicy.BEST_EFFORT, QoSDurabilityPolicy.VOLATILE)
+# A recorder's subscriptions: best effort so that every publisher matches, deep so that a busy moment costs nothing. Not
+# deeper: after a disk that stalled, what is seen next would be seconds old.
+RECORDING = _profile(100, QoSReliabilityPolicy.BEST_EFFORT, QoSDurabilityPolicy.VOLATILE)

@@ -22,7 +22,7 @@ from spark_ros.data.validate import DEFAULT_LIMITS
 from spark_ros.nodes import diagnostics
 from spark_ros.nodes.diagnostics import Rate
 from spark_ros.nodes.outgoing import message_type
-from spark_ros.nodes.qos import LATCHED, RECORDING, RECORDING_IMAGES
+from spark_ros.nodes.qos import LATCHED, RECORDING
 from spark_ros.robots.spec import RobotSpec
 
 RECENT_MESSAGES = 200  # a fifth of a second of a 1 kHz arm: any gripper's driver speaks within that
@@ -77,10 +77,7 @@ def streams(robot: RobotSpec, cameras: list[str]) -> list[Stream]:
     """Everything an episode holds."""
     camera_s, joint_s = DEFAULT_LIMITS.camera_gap_s, DEFAULT_LIMITS.joint_gap_s
     return [
-        *(
-            Stream(topics.camera_image(name), Image, required=True, qos=RECORDING_IMAGES, gap_s=camera_s)
-            for name in cameras
-        ),
+        *(Stream(topics.camera_image(name), Image, required=True, gap_s=camera_s) for name in cameras),
         *(Stream(topics.camera_info(name), CameraInfo) for name in cameras),
         Stream(topics.JOINT_STATES, JointState, required=True, gap_s=joint_s),
         Stream(topics.GATEWAY_SETPOINT, JointState),
