@@ -38,11 +38,13 @@ class Stop:
         brakes_periods: Control periods from the detection to the command from which on the arm was stopped as fast as
             its limits allow.
         rest_ms: From the detection to the first command at rest.
+        ceased: Whether nothing was commanded from the detection on: the driver holds the last setpoint.
     """
 
     detected_ms: float | None
     brakes_periods: float | None
     rest_ms: float | None
+    ceased: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def stop(tape: Tape, fault_ns: int, mode: str | None, spec: RobotSpec, period_s:
         return Stop(None, None, None)
     rest = _first_rest(tape, fault_ns if detected is None else detected)
     if rest is None:
-        return Stop(None if detected is None else _ms(detected - fault_ns), None, None)
+        ceased = detected is not None and not np.any(tape.setpoint_ns >= detected)
+        return Stop(None if detected is None else _ms(detected - fault_ns), None, None, ceased)
     onset = _braking_onset(tape, rest, spec, period_s)
     begins = int(tape.setpoint_ns[onset])
     if detected is None:

@@ -170,13 +170,13 @@ def judge(row: Mapping[str, Any], drill: Drill) -> list[str]:
     if drill.commanded and row["mode"] != expected:
         found.append(f"the gateway was in {row['mode']}, not in {expected}: {row['reason']}")
     if drill.stops and drill.commanded:
-        if row["rest_ms"] is None:
+        if row["rest_ms"] is None and not row["ceased"]:
             found.append("the commands did not come to rest")
-        elif row["brakes_periods"] > LATE_PERIODS:
+        elif not row["ceased"] and row["brakes_periods"] > LATE_PERIODS:
             found.append(f"braking began {row['brakes_periods']:.1f} periods after the detection")
         if row["detected_ms"] is not None and row["detected_ms"] > drill.within_ms:
             found.append(f"noticed after {row['detected_ms']:.0f} ms, more than {drill.within_ms:.0f} ms")
-    if not drill.commanded and row["arm"]["rest_ms"] is None:
+    if (not drill.commanded or row["ceased"]) and row["arm"]["rest_ms"] is None:
         found.append("the arm did not come to rest")
     for what in ("velocity", "acceleration", "jerk"):
         if row["commands"][what] > OVER_LIMIT:

@@ -43,7 +43,7 @@ class Tape:
 
 
 def read_tape(path: Path, joints: int, offset: int = 0) -> Tape:
-    """The observer's file from a byte on, which must be the beginning of a line.
+    """The observer's file from a byte on; a line that begins before it does not count.
 
     Args:
         path: The file.
@@ -54,7 +54,9 @@ def read_tape(path: Path, joints: int, offset: int = 0) -> Tape:
         SparkError: A line is none of the observer's.
     """
     with path.open("rb") as file:
-        file.seek(offset)
+        file.seek(max(offset - 1, 0))
+        if offset:  # the size of a file may tell of half a line while the other half is being written
+            file.readline()
         lines = file.read().decode("utf-8").split("\n")[:-1]
     rows: dict[str, list[list[str]]] = {kind: [] for kind in "csjm"}
     sizes = {"c": joints, "s": 1 + 2 * joints, "j": 2 * joints, "m": 1}

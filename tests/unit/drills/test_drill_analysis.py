@@ -78,6 +78,12 @@ def test_an_arm_that_is_never_stopped_is_said_to_be_none() -> None:
     assert stop(tape_of(position, velocity), FAULT_NS, "fault", SPEC, PERIOD_S).detected_ms is None
 
 
+def test_a_gateway_that_says_hold_and_nothing_more_leaves_the_arm_to_its_driver() -> None:
+    position, velocity = limiter_stream(FAULT, 1000)
+    found = stop(tape_of(position, velocity, ((DETECTED * PERIOD_NS, "hold"),)), FAULT_NS, "hold", SPEC, PERIOD_S)
+    assert found.ceased and found.rest_ms is None
+
+
 def test_peaks_of_the_limiter_are_within_the_limits_and_explained() -> None:
     found = peaks(stopped(DETECTED), SPEC, PERIOD_S)
     assert 0.95 < found.acceleration <= 1.0
@@ -168,6 +174,8 @@ def test_the_observers_file_is_read_from_any_line_on_and_nothing_else_is(tmp_pat
     path.write_text(first + second)
     tape = read_tape(path, 2, len(first))
     assert tape.modes == ((10, "hold"),)
+    assert read_tape(path, 2, len(first) + 3).joint_ns.tolist() == [9], "half a line is none"
+    assert len(read_tape(path, 2, len(first) + 3).command) == 0
     np.testing.assert_array_equal(tape.command, [[0.1, 0.2]])
     np.testing.assert_array_equal(tape.velocity, [[1.0, 2.0]])
     assert tape.stamp_ns.tolist() == [1000] and tape.joint_ns.tolist() == [9]
