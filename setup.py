@@ -137,6 +137,7 @@ setup(
             "pytest>=8,<9",  # pytest 9 breaks beside launch_testing's plugins, which robots have
             "hypothesis>=6.100,<7",  # properties of the bundle's manifest
             "rerun-sdk>=0.41,<0.42; python_version >= '3.11'",  # recordings are read back in tests
+            "pyte>=0.8,<0.9",  # a terminal that tests look at; pinned: it knows few sequences, each release others
             "huggingface_hub>=1.0",  # a hub on this machine is pushed to and pulled from in tests
             "ruff==0.17.5",
             "mypy==2.4.1",

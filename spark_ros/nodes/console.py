@@ -6,6 +6,7 @@ It listens to what the other nodes say and calls their services; it publishes no
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 from rclpy.node import Node
@@ -77,7 +78,11 @@ def _shown(host: str) -> str:
 
 
 def main() -> int:
-    """Entry point of the executable `console`."""
+    """Entry point of the executable `console`; with ``--terminal`` the same in this terminal."""
+    if "--terminal" in sys.argv[1:]:
+        from spark_ros.nodes.console_terminal import show_in_terminal
+
+        return show_in_terminal()
     return run(ConsoleNode)
 
 
