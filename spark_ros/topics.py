@@ -62,9 +62,9 @@ SIM_RESET = "/sim_arm/reset"  # std_srvs/Trigger; the seed is the node's paramet
 SIM_STATE = "/sim_arm/state"  # std_msgs/String JSON: task, seed, episode time, success
 
 
-def camera_image(name: str) -> str:
-    """`sensor_msgs/Image`, rgb8, named as realsense-ros names it."""
-    return f"/camera/{name}/color/image_raw"
+def camera_image(name: str, compressed: bool = False) -> str:
+    """`sensor_msgs/Image`, rgb8, named as realsense-ros names it; compressed, image_transport's `CompressedImage`."""
+    return f"/camera/{name}/color/image_raw{'/compressed' if compressed else ''}"
 
 
 def camera_info(name: str) -> str:

@@ -10,8 +10,9 @@ from enum import Enum
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from spark_ros.contracts import Frame, SparkError
+from spark_ros.contracts import Frame, ImageArray, SparkError
 from spark_ros.data.cdr import deserialize, message_class, serialize, stamp_ns
 from spark_ros.data.cdr_messages import IMAGE
 
@@ -98,12 +99,26 @@ def unpack_frame(cdr: bytes | memoryview, camera: str) -> Frame:
         SparkError: The data is no image, or a depth image.
     """
     message = deserialize(cdr, COMPRESSED_IMAGE)
-    pixels = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+    image = unpack_pixels(np.asarray(message.data, np.uint8), message.format, camera)
+    return Frame(camera, image, stamp_ns(message.header))
+
+
+def unpack_pixels(data: NDArray[np.uint8], packed_as: str, camera: str) -> ImageArray:
+    """The RGB pixels of a PNG or JPEG file, (H, W, 3).
+
+    Args:
+        data: The file's bytes.
+        packed_as: What the message says that it is.
+        camera: Whose it is.
+
+    Raises:
+        SparkError: The data is no image, or a depth image.
+    """
+    pixels = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR) if data.size else None
     if pixels is None or pixels.dtype != np.uint8:
         found = "cannot be decoded" if pixels is None else f"has {pixels.dtype} pixels"
-        raise SparkError(f"an image of camera {camera} ({message.format!r}) {found}: expected 8-bit PNG or JPEG")
-    image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-    return Frame(camera, image, stamp_ns(message.header))
+        raise SparkError(f"an image of camera {camera} ({packed_as!r}) {found}: expected 8-bit PNG or JPEG")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def packed_bytes(cdr: bytes | memoryview) -> bytes:

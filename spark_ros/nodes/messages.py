@@ -7,11 +7,12 @@ is for the rooms above. `data/cdr_messages.py` builds the same messages for prog
 from __future__ import annotations
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from sensor_msgs.msg import JointState as JointStateMsg
 from std_msgs.msg import Header
 
 from spark_ros.contracts import FloatArray, Frame, JointState, SparkError, StateFeatures
+from spark_ros.data.image_storage import unpack_pixels
 from spark_ros.nodes.stamps import stamp_ns, time_message
 
 FEATURE_ENCODING = "32FC1"
@@ -37,6 +38,16 @@ def frame_from_image(message: Image, camera: str) -> Frame:
     image = data.reshape(message.height, message.step)[:, :row].reshape(message.height, message.width, 3)
     if message.encoding == "bgr8":
         image = np.ascontiguousarray(image[:, :, ::-1])
+    return Frame(camera, image, stamp_ns(message.header.stamp))
+
+
+def frame_from_compressed(message: CompressedImage, camera: str) -> Frame:
+    """A PNG or JPEG image as an RGB frame.
+
+    Raises:
+        SparkError: It is neither, or a depth image.
+    """
+    image = unpack_pixels(np.frombuffer(message.data, np.uint8), message.format, camera)
     return Frame(camera, image, stamp_ns(message.header.stamp))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32, String
 
 from spark_ros import topics
@@ -20,7 +20,7 @@ from spark_ros.contracts import SparkError, StateFeatures
 from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
 from spark_ros.nodes.feature_contract import FeatureContract
 from spark_ros.nodes.lifecycle import ManagedNode
-from spark_ros.nodes.messages import frame_from_image, image_from_features
+from spark_ros.nodes.messages import frame_from_compressed, frame_from_image, image_from_features
 from spark_ros.nodes.newest import Newest
 from spark_ros.nodes.qos import LATCHED, NEWEST_FRAME, STREAM
 from spark_ros.nodes.run import run
@@ -34,6 +34,7 @@ from spark_ros.shares import bundle_directory
 
 DEFAULTS = {
     "bundle": ("", "trained bundle: the name of a folder in models/, or a path"),
+    "compressed": (False, "whether images are taken from .../compressed, as PNG or JPEG"),
     "threads": (1, "processor threads of the encoder"),
     "provider": ("cpu", "where the encoder runs: cpu, openvino, cuda or tensorrt"),
     "allow_fallback": (False, "run on the processor, with a warning, where the provider does not start"),
@@ -52,7 +53,7 @@ class PerceptionNode(ManagedNode):
         self._encoder: EncoderRuntime | None = None
         self._drift: DriftMonitor | None = None
         self._publishers_by_camera: dict[str, Publisher] = {}
-        self._frames: Newest[tuple[Image, int]] = Newest()
+        self._frames: Newest[tuple[Image | CompressedImage, int]] = Newest()
         self._rates: dict[str, Rate] = {}
         self._transport, self._age = LatencyTrace(), LatencyTrace()
         self._worker: threading.Thread | None = None
@@ -73,10 +74,13 @@ class PerceptionNode(ManagedNode):
         )
         self._encoder = EncoderRuntime(bundle, options)
         self._rates = {camera: Rate() for camera in bundle.manifest.cameras}
+        compressed = self.params["compressed"]
+        kind = CompressedImage if compressed else Image
+        self._frame_of = frame_from_compressed if compressed else frame_from_image
         for camera in bundle.manifest.cameras:
             topic = topics.camera_features(camera)
             self._publishers_by_camera[camera] = self.advertise(Image, topic, STREAM)
-            self.subscribe(Image, topics.camera_image(camera), self._receiver(camera), NEWEST_FRAME)
+            self.subscribe(kind, topics.camera_image(camera, compressed), self._receiver(camera), NEWEST_FRAME)
         contract = FeatureContract.of(bundle.manifest)
         statistics = bundle.drift()
         self._drift = None if statistics is None else DriftMonitor(statistics)
@@ -126,8 +130,8 @@ class PerceptionNode(ManagedNode):
             return Health(Level.WARN, sentence, values)
         return Health(Level.OK, "encoding" if self.active else "inactive", values)
 
-    def _receiver(self, camera: str) -> Callable[[Image], None]:
-        def receive(message: Image) -> None:
+    def _receiver(self, camera: str) -> Callable[[Image | CompressedImage], None]:
+        def receive(message: Image | CompressedImage) -> None:
             self._rates[camera].tick()
             if self.active:
                 self._frames.put(camera, (message, self._now_ns()))
@@ -140,7 +144,7 @@ class PerceptionNode(ManagedNode):
             camera, (message, received) = item
             try:
                 assert self._encoder is not None
-                frame = frame_from_image(message, camera)
+                frame = self._frame_of(message, camera)
                 frame = self._encoder.preprocess(replace(frame, stamp_ns=frame.stamp_ns - self._camera_delay_ns))
                 preprocessed = self._now_ns()
                 features = self._encoder.encode_preprocessed(frame)

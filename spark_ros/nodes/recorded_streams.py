@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, Image, JointState, Joy, TimeReference
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState, Joy, TimeReference
 from std_msgs.msg import Float32, String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
@@ -73,11 +73,18 @@ class Stream:
         return stamp_ns
 
 
-def streams(robot: RobotSpec, cameras: list[str]) -> list[Stream]:
-    """Everything an episode holds."""
+def streams(robot: RobotSpec, cameras: list[str], compressed: bool = False) -> list[Stream]:
+    """Everything an episode holds.
+
+    Args:
+        robot: The arm.
+        cameras: Names of the cameras.
+        compressed: Whether their images are taken as image_transport compresses them.
+    """
+    image = CompressedImage if compressed else Image
     camera_s, joint_s = DEFAULT_LIMITS.camera_gap_s, DEFAULT_LIMITS.joint_gap_s
     return [
-        *(Stream(topics.camera_image(name), Image, required=True, gap_s=camera_s) for name in cameras),
+        *(Stream(topics.camera_image(name, compressed), image, required=True, gap_s=camera_s) for name in cameras),
         *(Stream(topics.camera_info(name), CameraInfo) for name in cameras),
         Stream(topics.JOINT_STATES, JointState, required=True, gap_s=joint_s),
         Stream(topics.GATEWAY_SETPOINT, JointState),

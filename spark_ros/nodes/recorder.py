@@ -54,6 +54,7 @@ DEFAULTS = {
     "operator": ("", "who or what drives the arm"),
     "robot": ("fr3", "arm, by name or YAML path; its vendor topics are recorded too"),
     "cameras": (["front", "wrist"], "cameras that every episode must have"),
+    "compressed": (False, "whether the cameras' images are taken from .../compressed, as they were packed there"),
     "calibration": ("", "folder whose files' hashes are stored with each episode; empty for none"),
     "images": ("raw", "how images are stored: raw, png (lossless) or jpeg"),
     "jpeg_quality": (90, "1 to 100"),
@@ -98,7 +99,7 @@ class RecorderNode(ManagedNode):
         self._lock.enter_context(self._folder.recording())
         for path in self._folder.unfinished():
             self.get_logger().warning(f"{path} is unfinished and not counted; recover or delete it")
-        self._streams = streams(self._robot, cameras)
+        self._streams = streams(self._robot, cameras, self.params["compressed"])
         for stream in self._streams:
             self._listen(stream)
         for name, action in (
