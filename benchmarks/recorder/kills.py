@@ -24,10 +24,11 @@ _LINE = 20  # digits of a stamp and the line's end
 
 
 def session(folder: Path) -> None:
-    """Record small episodes in real time, for ever; every stamp offered goes to standard output."""
+    """Record small episodes in real time, for ever; every stamp offered is printed, and 0 before each episode."""
     demos = DemoFolder(folder)
     with demos.recording():
         while True:
+            _say(0)
             writer = demos.start_episode({"task": "be killed", "robot": "fr3"})
             queue = EpisodeQueue(writer, 100_000_000)
             begin_ns, begin = time.time_ns(), time.monotonic()
@@ -37,8 +38,7 @@ def session(folder: Path) -> None:
                     break
                 time.sleep(max(0.0, begin + elapsed - time.monotonic()))
                 queue.offer(topic, kind, cdr, time.time_ns())
-                sys.stdout.write(f"{stamp:019d}\n")
-                sys.stdout.flush()
+                _say(stamp)
             queue.finish()
             demos.keep(writer, {"success": True})
 
@@ -48,14 +48,19 @@ def survive(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
 
     Returns:
         ``kills``; ``finished`` episodes in the end; ``altered`` or unreadable ones among them; ``torn`` files met, how
-        many of them were ``recovered``, and the most that one lacked at its end, ``worst_tail_s``; ``refused``: whether
-        a second recorder was refused while one was at work.
+        many of them were ``recovered``, how many were killed before anything was on the disk (``empty``), and the most
+        that one of both kinds lacked at its end, ``worst_tail_s``; ``refused``: whether a second recorder was refused
+        while one was at work.
     """
     rng = random.Random(seed)
     demos, known = DemoFolder(folder), dict[str, str]()
     result: dict[str, Any] = {"kills": kills, "altered": 0, "torn": 0, "recovered": 0, "empty": 0, "worst_tail_s": 0.0}
+
+    def lacking(end_ns: int, last_ns: int) -> None:
+        result["worst_tail_s"] = round(max(result["worst_tail_s"], (last_ns - end_ns) * 1e-9), 3)
+
     for number in range(kills):
-        last_ns = _killed(folder, rng.uniform(0.3, 2.5 * EPISODE_S), result if number == 0 else None)
+        begin_ns, last_ns = _killed(folder, rng.uniform(0.3, 2.5 * EPISODE_S), result if number == 0 else None)
         entries = {entry.file: entry for entry in demos.episodes()}
         result["altered"] += sum(
             name not in entries or file_sha256(folder / name) != digest for name, digest in known.items()
@@ -68,11 +73,10 @@ def survive(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
                 elif _holds_nothing(part):
                     result["empty"] += 1
                     part.unlink()
+                    lacking(begin_ns, last_ns)
                     continue
                 else:
-                    found = demos.read(demos.recover(part))
-                    tail = (last_ns - int(found.joints.stamps_ns[-1])) * 1e-9
-                    result["worst_tail_s"] = round(max(result["worst_tail_s"], tail), 3)
+                    lacking(int(demos.read(demos.recover(part)).joints.stamps_ns[-1]), last_ns)
                 result["recovered"] += 1
         for entry in demos.episodes():
             demos.read(entry)
@@ -88,8 +92,8 @@ def show(result: Mapping[str, Any]) -> None:
     )
 
 
-def _killed(folder: Path, after_s: float, result: dict[str, Any] | None) -> int:
-    """Start the session, kill it so long after its first message; the last stamp it was given."""
+def _killed(folder: Path, after_s: float, result: dict[str, Any] | None) -> tuple[int, int]:
+    """Start the session, kill it so long after its beginning; first and last stamp of its last episode."""
     command = [sys.executable, "-m", "benchmarks.recorder.kills", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -100,10 +104,17 @@ def _killed(folder: Path, after_s: float, result: dict[str, Any] | None) -> int:
         after_s += 0.5
     time.sleep(after_s)
     process.kill()
-    rest = first + process.stdout.read()
+    printed = first + process.stdout.read()
     process.wait()
     process.stdout.close()
-    return int(rest[len(rest) // _LINE * _LINE - _LINE :][: _LINE - 1])
+    stamps = [int(line) for line in printed[: len(printed) // _LINE * _LINE].split()]
+    episode = stamps[len(stamps) - stamps[::-1].index(0) :]
+    return (episode[0], episode[-1]) if episode else (0, 0)  # killed before its first message
+
+
+def _say(stamp_ns: int) -> None:
+    sys.stdout.write(f"{stamp_ns:019d}\n")
+    sys.stdout.flush()
 
 
 def _holds_nothing(part: Path) -> bool:

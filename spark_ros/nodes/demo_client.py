@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +15,6 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.signals import SignalHandlerOptions
-from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -25,6 +23,7 @@ from spark_ros.contracts import SparkError
 from spark_ros.control.modes import Mode
 from spark_ros.nodes import diagnostics, qos
 from spark_ros.nodes.calls import call
+from spark_ros.nodes.spinning import Spinning
 
 ANSWER_S = 10.0  # closing an episode writes its tail and hashes its file
 APPEAR_S = 5.0  # discovery takes 0.1 s, sometimes one announcement period of 3 s
@@ -61,18 +60,13 @@ class DemoClient:
         node.create_subscription(DiagnosticArray, diagnostics.TOPIC, self._on_diagnostics, 20)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(node)
-        self._enough: Future = Future()
-        self._thread = threading.Thread(
-            target=self._executor.spin_until_future_complete, args=(self._enough,), name=name, daemon=True
-        )
-        self._thread.start()
+        self._spinning = Spinning(self._executor, name)
 
     def __enter__(self) -> DemoClient:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._enough.set_result(None)  # not the executor's shutdown, which fails callbacks that are under way
-        self._thread.join(2.0)
+        self._spinning.end()
         self._node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 

@@ -43,6 +43,7 @@ from spark_ros.data.recorder_status import RecorderStatus
 from spark_ros.nodes import diagnostics
 from spark_ros.nodes.calls import acquaint, call
 from spark_ros.nodes.qos import LATCHED, NEWEST_FRAME
+from spark_ros.nodes.spinning import Spinning
 
 SILENT_S = 3.5  # nodes speak once a second; three reports missed in a row are no accident
 FORGET_S = 60.0  # a node that has been silent for so long was ended on purpose
@@ -228,21 +229,12 @@ def joined_session(name: str, domain_id: int | None = None) -> Iterator[RosSessi
     node = rclpy.create_node(name, context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    enough = threading.Event()
     session = RosSession(node)
-
-    def spin() -> None:
-        while not enough.is_set():
-            executor.spin_once()
-
-    thread = threading.Thread(target=spin, name=name, daemon=True)
-    thread.start()
+    spinning = Spinning(executor, name)
     try:
         yield session
     finally:
-        enough.set()  # not the executor's shutdown, which fails callbacks that are under way
-        executor.create_task(lambda: None)  # waiting ends where there is something to do
-        thread.join(2.0)
+        spinning.end()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
 

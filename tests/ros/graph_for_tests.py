@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,11 +21,11 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from spark_ros.bringup.environment import child_environment
 from spark_ros.nodes.calls import call
+from spark_ros.nodes.spinning import Spinning
 
 PATIENCE_S = 20.0  # discovery usually takes 0.1 s, sometimes 3 s; a loaded machine imports slowly
 
@@ -78,9 +77,7 @@ class GraphUnderTest:
         self.client = rclpy.create_node("client", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.client)
-        self._end = Future()
-        self._thread = threading.Thread(target=self._executor.spin_until_future_complete, args=(self._end,))
-        self._thread.start()
+        self._spinning = Spinning(self._executor, "client")
         self.client.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
 
     def start(self, name: str, *words: str, **parameters: Any) -> NodeUnderTest:
@@ -137,8 +134,7 @@ class GraphUnderTest:
         return "\n".join(f"--- {node.name}\n{node.output}" for node in self.nodes)
 
     def close(self) -> None:
-        self._end.set_result(None)
-        self._thread.join()
+        self._spinning.end()
         self.client.destroy_node()
         self._context.try_shutdown()
         self.close_nodes()
