@@ -61,6 +61,7 @@ class Gateway:
         self._ceding = False
         self._engaged_at = 0.0
         self._last_tick: tuple[float, int] | None = None
+        self._before = self._motion.setpoint, self._motion.width
 
     @property
     def mode(self) -> Mode:
@@ -198,9 +199,7 @@ class Gateway:
         if elapsed > self._config.joint_timeout_s and self._mode is not Mode.IDLE:
             # Nothing was sent meanwhile, so the arm has come to rest; to go on at the old speed would jerk it.
             self._motion.rest()
-            self._hold_if_active(
-                f"the gateway itself paused for {elapsed:.2f} s: the computer is too busy, or was asleep; engage again"
-            )
+            self._hold_if_active(_paused(elapsed))
         if self._mode.is_active:
             self._check_streams(now, now_ns)
         if self._mode is not Mode.IDLE:
@@ -211,6 +210,7 @@ class Gateway:
         if not self.commands:
             return None
         source_stamp_ns, before = None, self._motion.setpoint
+        self._before = before, self._motion.width
         try:
             if self._mode is Mode.POLICY:
                 source_stamp_ns = self._policy.move(now_ns, elapsed)
@@ -231,6 +231,15 @@ class Gateway:
         setpoint, width = self._motion.setpoint, self._motion.width
         self._history.append(now_ns, setpoint.position, width)
         return Command(self._spec.joint_names, setpoint.position, setpoint.velocity, width, source_stamp_ns)
+
+    def withdraw(self, late_s: float) -> None:
+        """Takes back the command of the last `tick`, which was not sent because it would have been this late, s.
+
+        The arm has come to rest at the command before, so it is held there.
+        """
+        setpoint, width = self._before
+        self._motion.start(setpoint.position, width)
+        self._hold_if_active(_paused(late_s))
 
     def _advance_clocks(self, now: float, now_ns: int) -> float:
         """Seconds since the last tick; holds where the two clocks disagree about them."""
@@ -332,3 +341,7 @@ class Gateway:
         if self._last_tick is None:
             return default_ns
         return self._last_tick[1] + round((now - self._last_tick[0]) * 1e9)
+
+
+def _paused(seconds: float) -> str:
+    return f"the gateway itself paused for {seconds:.2f} s: the computer is too busy, or was asleep; engage again"

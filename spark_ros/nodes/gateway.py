@@ -109,6 +109,7 @@ class GatewayNode(ManagedNode):
     def halt(self) -> None:
         """Brake, then fall silent."""
         self._gateway.hold("the gateway is being deactivated")
+        self._announce()
         deadline = time.monotonic() + STOP_S
         try:
             while self._send() and time.monotonic() < deadline:
@@ -163,6 +164,10 @@ class GatewayNode(ManagedNode):
         if command is None:
             self._fall_silent()
             return False
+        late = time.monotonic() - now
+        if late > self._config.joint_timeout_s:  # stopped in the midst of it: the arm is not where this goes on from
+            self._gateway.withdraw(late)
+            return True
         measured = self._gateway.measured(now)
         self._speaks = True
         self._arm.publish(message_from(self._to_arm.convert(command, measured, stamp)))

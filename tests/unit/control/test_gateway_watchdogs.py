@@ -158,6 +158,24 @@ def test_a_gateway_that_was_paused_makes_no_jump(rig, assert_within_limits):
         np.testing.assert_array_equal(sent.command.velocity, 0)
 
 
+def test_a_command_that_a_pause_kept_from_being_sent_is_taken_back(rig, assert_within_limits):
+    rig.engage(Mode.POLICY)
+    rig.send(rig.chunk(offset=(0.2, 0, 0)))
+    rig.run(0.3)
+    before = list(rig.sent)
+    rig.tick()  # reckoned, but the process is stopped before it is published
+    assert np.abs(before[-1].command.velocity).max() > 0.01
+    del rig.sent[:]
+    rig.gateway.withdraw(0.5)
+    assert rig.gateway.mode is Mode.HOLD and "paused for 0.50 s" in rig.gateway.reason
+    rig.now += 0.5
+    rig.run(0.3)
+    assert_within_limits(before)
+    for sent in rig.sent:  # not a step further than what the arm was told last
+        np.testing.assert_array_equal(sent.command.position, before[-1].command.position)
+        np.testing.assert_array_equal(sent.command.velocity, 0)
+
+
 def test_messages_that_queued_up_during_a_pause_do_not_hide_it(moving):
     """They are handled before the tick, and look fresh."""
     moving.now += 0.5
