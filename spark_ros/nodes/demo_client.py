@@ -26,7 +26,7 @@ from spark_ros.nodes.calls import call
 from spark_ros.nodes.spinning import Spinning
 
 ANSWER_S = 10.0  # closing an episode writes its tail and hashes its file
-APPEAR_S = 5.0  # discovery takes 0.1 s, sometimes one announcement period of 3 s
+APPEAR_S = 10.0  # discovery takes 0.1 s, sometimes an announcement period of 3 s or two
 SETTLE_S = 5.0  # a braking arm comes to rest in under 1 s; streams of a graph just started flow after 2 s
 RETRY_S = 0.1
 

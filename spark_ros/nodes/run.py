@@ -10,6 +10,7 @@ the gateway's timer (MultiThreadedExecutor loses most callbacks at 500 Hz, Jazzy
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -58,6 +59,10 @@ def run(*factories: Callable[[], Node], args: Sequence[str] | None = None) -> in
     try:
         for factory in factories:
             spinners.append(_Spinner(factory(), stop))
+        # What imports have made stays until the end; to look for garbage in it again and again would stop the gateway
+        # for longer than its period.
+        gc.collect()
+        gc.freeze()
         stop.get()
     except (SparkError, ParameterException) as error:
         rclpy.logging.get_logger("spark_ros").fatal(str(error))
