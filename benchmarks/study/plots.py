@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.study.arms import ARMS
+from benchmarks.study.summary import is_whole, marked
 
 COLOURS = {"spark": "#2a9d5c", "vanilla": "#3b6fb6", "control": "#9a9a9a", "ablation": "#e0a030", "other": "#8a63b0"}
 
@@ -48,7 +49,10 @@ def _bars(suite: str, arms: Mapping[str, Any]) -> Figure:
     low, high = np.array([arms[name]["ci95"] for name in names]).T
     errors = np.clip([rates - low, high - rates], 0.0, None)
     colours = [_colour(name, suite) for name in names]
-    axes.barh(names, 100 * rates, xerr=100 * errors, color=colours, error_kw={"capsize": 3, "lw": 1})
+    shown = [marked(name, arms) for name in names]
+    bars = axes.barh(shown, 100 * rates, xerr=100 * errors, color=colours, error_kw={"capsize": 3, "lw": 1})
+    for name, bar in zip(names, bars, strict=True):
+        bar.set_alpha(1.0 if is_whole(arms[name], arms.values()) else 0.35)
     axes.set(xlim=(0, 100), xlabel="success, % (95% interval)")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
@@ -56,6 +60,7 @@ def _bars(suite: str, arms: Mapping[str, Any]) -> Figure:
 
 
 def _heat_map(arms: Mapping[str, Any]) -> Figure:
+    arms = {name: arm for name, arm in arms.items() if is_whole(arm, arms.values())}
     shifts = list(dict.fromkeys(shift for arm in arms.values() for shift in arm.get("shifts", {})))
     values = np.full((len(arms), len(shifts)), np.nan)
     for row, arm in enumerate(arms.values()):
@@ -77,7 +82,12 @@ def _heat_map(arms: Mapping[str, Any]) -> Figure:
 def _demo_curves(arms: Mapping[str, Any]) -> Figure:
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for place, (name, arm) in enumerate(arms.items()):
-        if points := arm.get("by_demos"):
+        points = {
+            count: rate
+            for count, rate in arm.get("by_demos", {}).items()
+            if is_whole(rate, (other.get("by_demos", {}).get(count) for other in arms.values()))
+        }
+        if points:
             _curve(axes, name, points, place, len(arms))
     axes.set(xlabel="demonstrations", ylabel="success, % (95% interval)", ylim=(0, 100), xscale="log")
     axes.minorticks_off()

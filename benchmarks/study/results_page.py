@@ -11,6 +11,7 @@ from benchmarks.common import ROOT
 from benchmarks.study.arms import ARMS
 from benchmarks.study.plots import draw
 from benchmarks.study.rows import Row
+from benchmarks.study.summary import is_whole, marked
 from spark_ros.contracts import SparkError
 
 PAGE = ROOT / "docs" / "results.md"
@@ -62,8 +63,8 @@ def success_table(suite: str, arms: Mapping[str, Any]) -> str:
         domain = {None: "none", True: "in-domain", False: "out-of-domain"}[ARMS[name].in_domain(suite)]
         low, high = figures["ci95"]
         lines.append(
-            f"| {name} | {ARMS[name].text} | {domain} | {figures['success']:.1%} | {low:.1%} to {high:.1%} | "
-            f"{figures['episodes']} | {len(figures['seeds'])} | {_against(name, figures)} |"
+            f"| {marked(name, arms)} | {ARMS[name].text} | {domain} | {figures['success']:.1%} | "
+            f"{low:.1%} to {high:.1%} | {figures['episodes']} | {len(figures['seeds'])} | {_against(name, figures)} |"
         )
     return "\n".join(lines) + _best(arms)
 
@@ -80,8 +81,13 @@ def task_table(arms: Mapping[str, Any]) -> str:
         lines = [f"Success in % by {title}:", "", f"| arm | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
         for name, arm in arms.items():
             cells = [arm.get(key, {}).get(column) for column in columns]
-            shown = [f"{100 * cell['success']:.0f}" if cell else "" for cell in cells]
-            lines.append(f"| {name} | {' | '.join(shown)} |")
+            beside = [[other.get(key, {}).get(column) for other in arms.values()] for column in columns]
+            shown = [
+                f"{100 * cell['success']:.0f}" if cell and is_whole(cell, others) else ""
+                for cell, others in zip(cells, beside, strict=True)
+            ]
+            if any(shown):
+                lines.append(f"| {name} | {' | '.join(shown)} |")
         groups.append("\n".join(lines))
     return "\n\n".join(groups)
 

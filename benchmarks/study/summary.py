@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.study.arms import ARMS
@@ -18,7 +18,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
     ``success`` of a suite with shifts is that under all shifts but the nominal scene, which stands beside it. Every
     task and number of demonstrations weighs the same. The reference is the foundation model in the form (block, class
     token or mean) that does best in the suite, among those with the same policy head: chosen after the fact, in its
-    favour.
+    favour. ``strata`` counts the pairs of task and number of demonstrations that a rate is of: rates of fewer are not
+    those of all (see `is_whole`), differences are paired all the same.
 
     Args:
         rows: That may be put together, see `rows.current`.
@@ -39,6 +40,16 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
+def is_whole(rate: Mapping[str, Any], others: Iterable[Mapping[str, Any] | None]) -> bool:
+    """Whether a rate is of as many tasks and numbers of demonstrations as any of the others, and so beside them."""
+    return rate["strata"] == max((other["strata"] for other in others if other), default=rate["strata"])
+
+
+def marked(name: str, arms: Mapping[str, Mapping[str, Any]]) -> str:
+    """An arm's name; with a mark where its rate is not of all tasks and numbers of demonstrations."""
+    return name if is_whole(arms[name], arms.values()) else f"{name} (part)"
+
+
 class _Arm:
     def __init__(self, rows: Sequence[Row], without: Sequence[str]) -> None:
         last = [row for row in rows if row.checkpoint == "last"]
@@ -54,6 +65,7 @@ class _Arm:
             "seeds": sorted({row.seed for row in last}),
             "episodes": sum(len(shifts) for part in self.outcomes.values() for shifts in part.values()),
             "demos": sorted({row.demos for row in last}),
+            "strata": len(self.outcomes),
             "tasks": {task: self._rate(last, without, task=task) for task in _order(row.task for row in last)},
         }
         if without:
@@ -79,7 +91,12 @@ class _Arm:
             return None
         rate, (low, high) = success(part)
         count = sum(len(shifts) for clusters in part.values() for shifts in clusters.values())
-        return {"success": round(rate, 4), "ci95": [round(low, 4), round(high, 4)], "episodes": count}
+        return {
+            "success": round(rate, 4),
+            "ci95": [round(low, 4), round(high, 4)],
+            "episodes": count,
+            "strata": len(part),
+        }
 
 
 def _against(name: str, arm: Outcomes, arms: Mapping[str, _Arm]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import json
 import pytest
 from study_for_tests import row
 
-from benchmarks.study.summary import summarise
+from benchmarks.study.summary import marked, summarise
 
 ROWS = [
     row("vanilla-9", [0, 1, 0, 0]),
@@ -49,3 +49,13 @@ def test_demonstrations_are_told_apart() -> None:
     figures = summarise(rows)["metaworld5"]["random"]
     assert figures["success"] == 0.5
     assert [figures["by_demos"][n]["success"] for n in ("5", "25")] == [0.0, 1.0]
+
+
+def test_an_arm_that_has_not_done_everything_is_marked() -> None:
+    rows = [
+        row("random", [1, 1], suite="metaworld5", task="hammer", shift="nominal", demos=5),
+        row("random", [0, 0], suite="metaworld5", task="assembly", shift="nominal", demos=5),
+        row("spark@metaworld5", [1, 1], suite="metaworld5", task="hammer", shift="nominal", demos=5),
+    ]
+    arms = summarise(rows)["metaworld5"]
+    assert marked("random", arms) == "random" and marked("spark@metaworld5", arms) == "spark@metaworld5 (part)"
