@@ -121,8 +121,8 @@ class Access:
         origin = head.headers.get("Origin")
         if origin is None and not head.upgrade:
             return None
-        parts = urlsplit(origin or "")
-        if parts.scheme in ("http", "https") and parts.netloc == head.headers.get("Host"):
+        host = head.headers.get("Host", "")
+        if origin in (f"http://{host}", f"https://{host}"):
             return None
         return Refusal(HTTPStatus.FORBIDDEN, f"this console answers its own page only, not {(origin or 'none')[:100]}")
 

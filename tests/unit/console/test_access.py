@@ -55,7 +55,15 @@ def test_a_console_on_the_network_answers_by_address_and_by_the_names_it_was_giv
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://evil.example", "http://127.0.0.1:9999", "null", "file://", "http://127.0.0.1:8088.evil.example", ""],
+    [
+        "http://[",
+        "http://evil.example",
+        "http://127.0.0.1:9999",
+        "null",
+        "file://",
+        "http://127.0.0.1:8088.evil.example",
+        "",
+    ],
 )
 def test_a_page_of_another_origin_is_refused(origin: str) -> None:
     for head in (get(Origin=origin), get(Origin=origin, upgrade=True, path="/live"), post(Origin=origin)):
