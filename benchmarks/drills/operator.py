@@ -23,6 +23,7 @@ from spark_ros.contracts import TeleopInput
 from spark_ros.nodes.motion_messages import messages_from_teleop
 from spark_ros.nodes.qos import LATCHED, STREAM
 from spark_ros.nodes.run import run
+from spark_ros.nodes.timers import every
 from spark_ros.robots.spec import load_robot
 
 RATE_HZ = 20.0
@@ -39,7 +40,7 @@ class Operator(Node):
         self._twist = self.create_publisher(TwistStamped, topics.TELEOP_TWIST, STREAM)
         self._joy = self.create_publisher(Joy, topics.TELEOP_JOY, STREAM)
         self.create_subscription(String, "/drill/operator", self._on_word, LATCHED)
-        self.create_timer(1.0 / RATE_HZ, self._act)
+        every(self, 1.0 / RATE_HZ, self._act)
 
     def _on_word(self, message: String) -> None:
         self._doing = message.data

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.drills.clock import DrillClock
 from spark_ros import topics
 from spark_ros.bringup.command_line import ros_arguments
 from spark_ros.bringup.domain import claim_domain
@@ -26,7 +27,8 @@ from spark_ros.contracts import SparkError
 from spark_ros.nodes.lifecycle_manager import READY
 from spark_ros.robots.spec import load_robot
 
-CAMERAS, ARM_DRIVER, OPERATOR, OBSERVER, CLOCK = "camera_driver", "arm_driver", "operator", "observer", "drill_clock"
+CAMERAS, ARM_DRIVER, OPERATOR, OBSERVER = "camera_driver", "arm_driver", "operator", "observer"
+_CLOCK = "benchmarks.drills.clock"
 TRUE_JOINTS = "/sim/joint_states"
 POLICY_CHUNKS = f"/sim{topics.EE_CHUNK}"  # what the policy says; the drills pass it on, and spoil it on demand
 GOODBYE_S = 15.0
@@ -56,24 +58,35 @@ class Rig:
         environment: What they were started with.
         log_directory: A file of output for each start of each process.
         observed: The observer's file.
+        clock: What the nodes stamp by; None where that is the computer's own.
     """
 
-    def __init__(self, log_directory: Path, graph_name: str, arguments: Mapping[str, str]) -> None:
+    def __init__(
+        self, log_directory: Path, graph_name: str, arguments: Mapping[str, str], own_clock: bool = False
+    ) -> None:
         """Starts everything.
 
         Args:
             log_directory: An empty folder.
             graph_name: ``manipulation`` or ``teleop``.
             arguments: Of that graph.
+            own_clock: Whether the nodes stamp by a clock that a drill can set.
 
         Raises:
             SparkError: Bad arguments, no free ROS domain.
         """
         self.log_directory = log_directory
         self.observed = log_directory / "observed.txt"
+        clock_file = log_directory / "clock"
+        self.clock = DrillClock(clock_file) if own_clock else None
         description = graph(graph_name)
         settings = description.settings(arguments)
         parts = [*self._of_product(description.nodes(settings)), *self._beside(settings["robot"])]
+        if own_clock:
+            parts = [
+                replace(part, module=_CLOCK, arguments=(str(clock_file), part.module, *part.arguments))
+                for part in parts
+            ]
         self._parts = {part.name: part for part in parts}
         self._claim = claim_domain("auto")
         self.domain_id = self._claim.domain_id
@@ -85,8 +98,7 @@ class Rig:
         self._ready = threading.Event()
         try:
             for part in parts:
-                if part.name != CLOCK:
-                    self.start(part.name)
+                self.start(part.name)
         except BaseException:
             self.close()
             raise
@@ -114,10 +126,6 @@ class Rig:
         process.signal(number)
         if not process.wait(END_S):
             raise SparkError(f"{name} did not end within {END_S:.0f} s of {number.name}: see {process.log}")
-
-    def forget(self, name: str) -> None:
-        """A process that has ended is not missed any more."""
-        del self._processes[name]
 
     def gone(self) -> dict[str, str]:
         """Processes that have ended, and how."""
@@ -189,7 +197,6 @@ class Rig:
             Part(ARM_DRIVER, "benchmarks.drills.relay", (ARM_DRIVER, joints)),
             Part(OPERATOR, "benchmarks.drills.operator", (robot,)),
             Part(OBSERVER, "benchmarks.drills.observer", observer),
-            Part(CLOCK, "benchmarks.drills.clock", ()),
         ]
 
     def _camera_topics(self) -> list[str]:

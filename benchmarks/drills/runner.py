@@ -13,7 +13,7 @@ from benchmarks.common import ROOT
 from benchmarks.drills.analysis import Arm, Peaks, Stop, arm, peaks, same_commands, stop
 from benchmarks.drills.rig import Rig
 from benchmarks.drills.scene import Scene
-from benchmarks.drills.table import Drill
+from benchmarks.drills.table import OWN_CLOCK, Drill
 from benchmarks.drills.tape import read_tape
 from spark_ros import topics
 from spark_ros.contracts import SparkError
@@ -21,6 +21,7 @@ from spark_ros.control.config import GatewayConfig
 
 GRAPHS = {
     "lift": ("manipulation", {"robot": "fr3", "record": "true"}),
+    OWN_CLOCK: ("manipulation", {"robot": "fr3", "record": "true"}),
     "trajectories": ("teleop", {"robot": "fr3", "arm_interface": "joint_trajectory"}),
     "ur5e": ("teleop", {"robot": "ur5e"}),
 }
@@ -71,7 +72,7 @@ class _Stage:
             self._arguments["bundle"] = bundle
         self._scene: Scene | None = None
         self._rig: Rig | None = None
-        self._clock = False
+        self._own_clock = graph == OWN_CLOCK
 
     def __enter__(self) -> _Stage:
         return self
@@ -84,7 +85,6 @@ class _Stage:
         for attempt in range(ATTEMPTS):
             try:
                 scene = self._up()
-                self._follow_clock(scene, drill.clock)
                 row = run_drill(scene, drill)
             except SparkError as error:  # nothing of it may be left behind: the next attempt begins afresh
                 print(f"{drill.name}: attempt {attempt + 1} failed: {error}", flush=True)
@@ -100,7 +100,8 @@ class _Stage:
         if self._scene is None:
             folder = ROOT / "out" / "drills" / f"{datetime.now():%Y-%m-%d-%H-%M-%S}"
             folder.mkdir(parents=True)
-            self._rig = Rig(folder, self._graph_name, {**self._arguments, "folder": str(folder / "demos")})
+            arguments = {**self._arguments, "folder": str(folder / "demos")}
+            self._rig = Rig(folder, self._graph_name, arguments, self._own_clock)
             try:
                 self._rig.wait_ready()
                 self._scene = Scene(self._rig, self._arguments["robot"])
@@ -115,13 +116,7 @@ class _Stage:
             self._scene.__exit__()
         if self._rig is not None:
             self._rig.close()
-        self._scene, self._rig, self._clock = None, None, False
-
-    def _follow_clock(self, scene: Scene, on: bool) -> None:
-        if on is not self._clock:
-            scene.disengage()
-            scene.follow_clock(on)
-            self._clock = on
+        self._scene, self._rig = None, None
 
 
 def run_drill(scene: Scene, drill: Drill) -> Row:
@@ -132,10 +127,11 @@ def run_drill(scene: Scene, drill: Drill) -> Row:
     """
     joints = len(scene.spec.joint_names)
     offset = _into_motion(scene, drill)
-    fault = time.monotonic_ns()
-    drill.inject(scene)
+    before = time.monotonic_ns()
+    happened = drill.inject(scene)
+    fault = happened if isinstance(happened, int) else before  # what waits for its moment says when that was
     if drill.stops and drill.commanded:
-        scene.settle([(drill.notice or drill.drives).value], SETTLE_S)
+        scene.settle([drill.ends_in.value], SETTLE_S)
         time.sleep(AFTER_S)
     else:
         time.sleep(drill.watch_s)
@@ -166,7 +162,7 @@ def run_drill(scene: Scene, drill: Drill) -> Row:
 def judge(row: Mapping[str, Any], drill: Drill) -> list[str]:
     """What was not as it should be, in words."""
     found = []
-    expected = (drill.notice or drill.drives).value
+    expected = drill.ends_in.value
     if drill.commanded and row["mode"] != expected:
         found.append(f"the gateway was in {row['mode']}, not in {expected}: {row['reason']}")
     if drill.stops and drill.commanded:

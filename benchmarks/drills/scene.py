@@ -18,7 +18,7 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
-from benchmarks.drills.rig import CLOCK, POLICY_CHUNKS, Rig
+from benchmarks.drills.rig import POLICY_CHUNKS, Rig
 from spark_ros import topics
 from spark_ros.contracts import SparkError
 from spark_ros.control.modes import Mode
@@ -34,7 +34,7 @@ MOVING_S = 8.0
 WORTH_STOPPING_RAD_S = 0.2  # of the fastest joint: where a drill begins
 NEW_SCENE_S = 0.5  # until what cameras, encoder and policy know is of the new scene
 ENGAGE = {Mode.POLICY: topics.GATEWAY_ENGAGE_POLICY, Mode.TELEOP: topics.GATEWAY_ENGAGE_TELEOP}
-STAMPING = ("sim_arm", "gateway", "perception", "policy", "operator")  # nodes that look at the clock
+TAKEN_S = 0.03  # in which a gateway has taken a chunk, and before the next one comes
 SILENT_S = 0.5  # without a command, nothing is commanded: a busy machine pauses for less
 _POLL_S = 0.01
 
@@ -53,7 +53,6 @@ class Scene(DemoClient):
         self.rig, self.spec = rig, load_robot(robot)
         self.chunk: bytes | None = None
         self._seed = 0
-        self._clock_s = 0.0
         self._speed, self._heard = 0.0, 0.0
         self._words: dict[str, Publisher] = {}
         self._inputs = dict.fromkeys(ENGAGE, 0)
@@ -165,22 +164,28 @@ class Scene(DemoClient):
         self.rig.signal(name, signal.SIGCONT)
 
     def word(self, name: str, word: str) -> None:
-        """Tells a relay, the operator or the clock what to do from now on."""
+        """Tells a relay or the operator what to do from now on."""
         if name not in self._words:
             self._words[name] = self._node.create_publisher(String, f"/drill/{name}", qos.LATCHED)
             self._until(lambda: self._words[name].get_subscription_count() > 0, SEEN_S, f"{name} does not listen")
         self._words[name].publish(String(data=word))
 
-    def send_chunk(self, spoil: Callable[[MultiDOFJointTrajectory], None]) -> None:
-        """Sends the policy's last chunk once more, spoilt.
+    def send_chunk(self, spoil: Callable[[MultiDOFJointTrajectory], None]) -> int:
+        """Sends the policy's last chunk once more, spoilt; when that was, monotonic ns.
+
+        Not before the next good one has been taken: the gateway has room for one, and would keep the later of two.
 
         Raises:
             SparkError: There is none.
         """
-        self._until(lambda: self.chunk is not None, SEEN_S, f"no chunk is heard on {POLICY_CHUNKS}")
+        before = self.chunk
+        self._until(lambda: self.chunk is not before, SEEN_S, f"no chunk is heard on {POLICY_CHUNKS}")
+        time.sleep(TAKEN_S)
         chunk = deserialize_message(self.chunk, MultiDOFJointTrajectory)
         spoil(chunk)
+        sent = time.monotonic_ns()
         self._to_gateway.publish(chunk)
+        return sent
 
     def ready_to_call(self, service: str) -> None:
         """Meets the server of a `std_srvs/Trigger` service, as whoever has a stop button did long before using it."""
@@ -226,9 +231,9 @@ class Scene(DemoClient):
                     time.sleep(0.2)
 
     def jump_clock(self, seconds: float) -> None:
-        """The drill's clock jumps, and stays where it is then."""
-        self._clock_s += seconds
-        self.word("clock", str(self._clock_s))
+        """The clock by which the nodes stamp jumps, and stays where it is then."""
+        assert self.rig.clock is not None, "only in a rig with a clock of its own"
+        self.rig.clock.jump(seconds)
 
     def wait_for_arm(self) -> None:
         """Returns once a simulator that has just been started reports the arm's world.
@@ -247,20 +252,6 @@ class Scene(DemoClient):
         """
         self._inputs[mode] = 0
         self._until(lambda: self._inputs[mode] > 1, UP_S, f"nothing to follow arrives for {mode.value}")
-
-    def follow_clock(self, on: bool) -> None:
-        """Has all nodes that stamp do it by the drill's clock, or by the computer's again; the gateway must be idle."""
-        if on:
-            self.rig.start(CLOCK)
-            self._clock_s = 0.0
-            self.word("clock", "0")
-            time.sleep(0.3)
-        for node in STAMPING:
-            self.set_parameters(node, {"use_sim_time": on})
-        if not on:
-            self.rig.end(CLOCK, signal.SIGINT)
-            self.rig.forget(CLOCK)
-        time.sleep(NEW_SCENE_S)
 
     def _until(self, condition: Callable[[], bool], seconds: float, sentence: str) -> None:
         deadline = time.monotonic() + seconds

@@ -21,6 +21,7 @@ SILENT_POLICY_MS = 650.0  # chunk_timeout_s, a period of the policy, and what wa
 SILENT_ARM_MS = 250.0  # joint_timeout_s and a tick
 SILENT_OPERATOR_MS = 300.0  # teleop_timeout_s and a tick
 MESSAGE_MS = 50.0  # a message or a call on its way, a tick, the mode on its way
+OWN_CLOCK = "clock"  # the graph whose nodes stamp by a clock that drills set
 FROZEN_MS = 1000.0  # 5 images, and as long as it takes to move by frozen_motion_rad
 
 
@@ -42,8 +43,8 @@ class Drill:
         mend: What the remedy says, but for the calls of the gateway.
         reset: Whether the remedy has `/gateway/reset` before engaging.
         watch_s: How long to look at it where the arm is not to stop, or is not commanded.
-        clock: Whether nodes stamp by a clock of the drill's.
         graph: Which one, see `runner.GRAPHS`.
+        leaves: The mode in the end, where it does not stay in that of the notice.
     """
 
     name: str
@@ -59,8 +60,13 @@ class Drill:
     mend: Action = lambda scene: None
     reset: bool = False
     watch_s: float = 1.0
-    clock: bool = False
     graph: str = "lift"
+    leaves: Mode | None = None
+
+    @property
+    def ends_in(self) -> Mode:
+        """The gateway's mode once it has come to rest, or goes on."""
+        return self.leaves or self.notice or self.drives
 
 
 def _unharmed(name: str, fault: str, inject: Action, remedy: str = "none needed", **more: object) -> Drill:
@@ -139,6 +145,7 @@ def _gateway() -> list[Drill]:
             Mode.HOLD,
             MESSAGE_MS,
             words.replace(" (a killed one is forgotten after 20 s)", ""),
+            leaves=Mode.IDLE,
             **start,
         ),
         Drill(
@@ -366,7 +373,7 @@ def _clocks() -> list[Drill]:
             Mode.HOLD,
             MESSAGE_MS,
             "engage",
-            clock=True,
+            graph=OWN_CLOCK,
         )
 
     def others(seconds: float, within_ms: float) -> Drill:
@@ -389,7 +396,7 @@ def _clocks() -> list[Drill]:
             mend=synchronise,
         )
 
-    return [computer(10), computer(-10), others(10, SILENT_POLICY_MS), others(-10, SILENT_ARM_MS)]
+    return [others(10, SILENT_POLICY_MS), others(-10, SILENT_ARM_MS), computer(10), computer(-10)]
 
 
 def _recorder() -> list[Drill]:

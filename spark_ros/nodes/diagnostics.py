@@ -11,6 +11,7 @@ from time import monotonic
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from spark_ros.nodes.timers import every
 from spark_ros.runtime.latency import LatencyTrace
 
 TOPIC = "/diagnostics"  # REP-107
@@ -53,7 +54,7 @@ class Diagnostics:
         self._node = node
         self._report = report
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, 10)
-        self._timer = node.create_timer(PERIOD_S, self.publish)
+        self._timer = every(node, PERIOD_S, self.publish)
 
     def publish(self) -> None:
         """Report now."""

@@ -24,6 +24,7 @@ from spark_ros.nodes.motion_messages import messages_from_teleop
 from spark_ros.nodes.parameters import Parameters
 from spark_ros.nodes.qos import SENSOR, STREAM
 from spark_ros.nodes.run import run
+from spark_ros.nodes.timers import every
 from spark_ros.robots.spec import RobotSpec, load_robot
 from spark_ros.sim.experts.base import Expert
 from spark_ros.sim.registry import make_expert
@@ -78,7 +79,7 @@ class ExpertNode(Node):
         self._joy = self.create_publisher(Joy, topics.TELEOP_JOY, STREAM)
         self.create_subscription(String, topics.SIM_STATE, self._on_state, SENSOR)
         self.create_subscription(JointStateMsg, topics.JOINT_STATES, self._on_joints, SENSOR)
-        self.create_timer(1.0 / self.params["rate_hz"], self._act)
+        every(self, 1.0 / self.params["rate_hz"], self._act)
         Diagnostics(self, self._health)
 
     def _on_state(self, message: String) -> None:

@@ -30,6 +30,7 @@ from spark_ros.nodes.outgoing import message_type, outgoing_from
 from spark_ros.nodes.parameters import Parameters
 from spark_ros.nodes.qos import LATCHED, NEWEST, STREAM
 from spark_ros.nodes.run import run
+from spark_ros.nodes.timers import every
 from spark_ros.robots.spec import load_robot
 from spark_ros.sim.controllers import make_controller
 from spark_ros.sim.driver import Driver
@@ -83,7 +84,7 @@ class FciArmNode(Node):
             topic = self._spec.vendor.gripper_command_topic
             self.create_subscription(Float64MultiArray, topic, self._on_gripper, NEWEST)
         self.create_service(Trigger, topics.ARM_RECOVER, self._on_recover)
-        self.create_timer(0.2, self._raise_error)
+        every(self, 0.2, self._raise_error)
         Diagnostics(self, self._health)
 
         self._announce()

@@ -164,13 +164,14 @@ class GatewayNode(ManagedNode):
         if command is None:
             self._fall_silent()
             return False
+        measured = self._gateway.measured(now)
+        message = message_from(self._to_arm.convert(command, measured, stamp))
         late = time.monotonic() - now
         if late > self._config.joint_timeout_s:  # stopped in the midst of it: the arm is not where this goes on from
             self._gateway.withdraw(late)
             return True
-        measured = self._gateway.measured(now)
+        self._arm.publish(message)  # at once: what comes between would be a time to be stopped in
         self._speaks = True
-        self._arm.publish(message_from(self._to_arm.convert(command, measured, stamp)))
         self._gripper(self._to_gripper.convert(command, measured, stamp))
         self._setpoint.publish(setpoint_message(command, self._spec, stamp))
         if command.source_stamp_ns is not None:

@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any
 
 from rclpy.action import ActionClient
-from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
@@ -22,6 +21,7 @@ from rclpy.qos import QoSProfile
 from spark_ros.contracts import SparkError
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level
 from spark_ros.nodes.parameters import Defaults, Parameters
+from spark_ros.nodes.timers import every
 
 RCLError = rclpy_implementation.RCLError
 COMPLAINT_PERIOD_S = 1.0
@@ -115,8 +115,8 @@ class ManagedNode(LifecycleNode):
         return client
 
     def every(self, period_s: float, action: Callable[[], None]) -> None:
-        """A timer on the monotonic clock: time synchronisation must neither stop nor hurry it."""
-        timer = self.create_timer(period_s, action, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        """A timer on the monotonic clock."""
+        timer = every(self, period_s, action)
         self._undo.append(lambda: self.destroy_timer(timer))
 
     def serve(self, service_type: type, name: str, answer: Callable[..., Any]) -> None:

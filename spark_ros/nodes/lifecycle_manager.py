@@ -24,6 +24,7 @@ from spark_ros.nodes.calls import call
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level
 from spark_ros.nodes.parameters import Parameters
 from spark_ros.nodes.run import run
+from spark_ros.nodes.timers import every
 
 READY = "all nodes are active"
 REASON_S = 1.0  # a refusing node publishes its reason before it answers; this is for the way here
@@ -58,7 +59,7 @@ class LifecycleManagerNode(Node):
         self._stop = threading.Event()
         self.create_subscription(DiagnosticArray, diagnostics.TOPIC, self._on_diagnostics, 50)
         Diagnostics(self, lambda: Health(Level.OK, self._progress))
-        self.create_timer(0.1, self._raise_error)
+        every(self, 0.1, self._raise_error)
         self._thread = threading.Thread(target=self._bring_up, name="bring up", daemon=True)
         self._thread.start()
 

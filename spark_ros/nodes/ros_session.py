@@ -44,6 +44,7 @@ from spark_ros.nodes import diagnostics
 from spark_ros.nodes.calls import acquaint, call
 from spark_ros.nodes.qos import LATCHED, NEWEST_FRAME
 from spark_ros.nodes.spinning import Spinning
+from spark_ros.nodes.timers import every
 
 SILENT_S = 3.5  # nodes speak once a second; three reports missed in a row are no accident
 FORGET_S = 60.0  # a node that has been silent for so long was ended on purpose
@@ -82,7 +83,7 @@ class RosSession:
         acquaint(node, Trigger, *(command.service for command in Command))
         acquaint(node, SetParametersAtomically, topics.RECORDER_MARK)
         acquaint(node, SetParameters, _SET_RECORDER)
-        node.create_timer(LOOK_S, self._look)
+        every(node, LOOK_S, self._look)
 
     def snapshot(self) -> Snapshot:
         """Everything now."""

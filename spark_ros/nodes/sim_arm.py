@@ -31,6 +31,7 @@ from spark_ros.nodes.outgoing import message_type, outgoing_from
 from spark_ros.nodes.parameters import Parameters
 from spark_ros.nodes.qos import LATCHED, NEWEST, STREAM
 from spark_ros.nodes.run import run
+from spark_ros.nodes.timers import every
 from spark_ros.runtime.latency import LatencyTrace
 from spark_ros.sim.controllers import make_controller
 from spark_ros.sim.driver import Driver
@@ -104,7 +105,7 @@ class SimArmNode(Node):
         self.create_subscription(message_type(self._driver.form), interface.topic, self._on_arm, NEWEST)
         self.create_subscription(Float64MultiArray, spec.vendor.gripper_command_topic, self._on_gripper, NEWEST)
         self.create_service(Trigger, topics.SIM_RESET, self._on_reset)
-        self.create_timer(0.2, self._raise_error)
+        every(self, 0.2, self._raise_error)
         Diagnostics(self, self._health)
 
         self._painter = self._start(self._draw)

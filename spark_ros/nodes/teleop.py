@@ -28,6 +28,7 @@ from spark_ros.nodes.messages import joints_from_message
 from spark_ros.nodes.motion_messages import joints_from_teleop, messages_from_teleop
 from spark_ros.nodes.parameters import Parameters
 from spark_ros.nodes.run import run
+from spark_ros.nodes.timers import every
 from spark_ros.robots.spec import load_robot
 from spark_ros.teleop.base import Hand, Request, Settings
 from spark_ros.teleop.registry import make_device
@@ -97,7 +98,7 @@ class Teleop(Node):
             message_type = getattr(import_module(f"{package}.msg"), name)
             self.create_subscription(message_type, topic, partial(self._on_input, topic), qos.SENSOR)
         self._asks = {request: self.create_client(Trigger, name) for request, name in SERVICES.items()}
-        self.create_timer(1.0 / params["rate_hz"], self._step)
+        every(self, 1.0 / params["rate_hz"], self._step)
         Diagnostics(self, self._health)
         self._say(self._device.note)
 

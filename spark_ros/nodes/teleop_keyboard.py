@@ -27,6 +27,7 @@ from spark_ros.nodes.motion_messages import messages_from_teleop
 from spark_ros.nodes.parameters import Parameters
 from spark_ros.nodes.run import run
 from spark_ros.nodes.terminal import Keys, single_keys
+from spark_ros.nodes.timers import every
 from spark_ros.robots.spec import load_robot
 
 NAME = "teleop_keyboard"
@@ -66,8 +67,8 @@ class TeleopKeyboard(Node):
         self._closing = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(self._keys,), daemon=True)
         self._reader.start()
-        self.create_timer(1.0 / params["rate_hz"], self._publish)
-        self.create_timer(0.2, self._show)
+        every(self, 1.0 / params["rate_hz"], self._publish)
+        every(self, 0.2, self._show)
 
     def close(self) -> None:
         """Let go of the deadman and give the terminal back."""
