@@ -67,7 +67,9 @@ class GatewayConfig:
         frozen_motion_rad: How far a joint must have moved meanwhile: 0.02 rad is 1 cm at the tool, which a camera sees.
         drift_limit: Highest score of `/perception/drift` that the policy may go on with; None to ignore it. 1 is the
             border that bundles are calibrated to.
-        drift_reports: So many scores in a row above the limit stop the policy; one alone is an outlier.
+        drift_reports: So many scores in a row above the limit tell; one alone is an outlier.
+        drift_tool_speed: m/s. Highest speed of the tool while the score is above its limit, until as many in a row are
+            not; None to hold the policy instead.
         min_speed_scaling: Least part of the asked speed at which the arm's controller may run (UR's speed slider):
             slower, it falls behind its setpoint.
         clock_step_s: A stamp clock that jumps by more than this against the monotonic one makes chunk stamps
@@ -107,6 +109,7 @@ class GatewayConfig:
     frozen_motion_rad: float = 0.02
     drift_limit: float | None = None
     drift_reports: float = 3.0
+    drift_tool_speed: float | None = None
     min_speed_scaling: float = 0.95
     clock_step_s: float = 0.1
 

@@ -21,6 +21,7 @@ import numpy as np
 from spark_ros.contracts import ActionChunk, Command, FloatArray, JointState, SparkError, TeleopInput
 from spark_ros.control import start_check
 from spark_ros.control.chunk_check import Untimely
+from spark_ros.control.clocks import Clocks
 from spark_ros.control.config import GatewayConfig
 from spark_ros.control.measured import MeasuredArm, NotFinite, SetpointHistory
 from spark_ros.control.modes import Mode, Outcome
@@ -32,6 +33,8 @@ from spark_ros.control.vendor import VendorState
 from spark_ros.robots.spec import RobotSpec
 
 __all__ = ["Gateway", "GatewayConfig"]
+
+_ENGAGED = "{} engaged"
 
 
 class Gateway:
@@ -60,7 +63,7 @@ class Gateway:
         self._released = False
         self._ceding = False
         self._engaged_at = 0.0
-        self._last_tick: tuple[float, int] | None = None
+        self._clocks = Clocks(config.period_s, config.clock_step_s)
         self._before = self._motion.setpoint, self._motion.width
 
     @property
@@ -108,15 +111,23 @@ class Gateway:
         return self._distrust(self._frozen.feed(source, digest, self._arm.position))
 
     def on_drift(self, score: float) -> Outcome:
-        """Takes note of how foreign what the policy sees is to it (see `Drift`); holds where it stays so."""
-        return self._distrust(self._drift.feed(score))
+        """Takes note of how foreign what the policy sees is to it (see `Drift`); slows down or holds where it is so."""
+        complaint = self._drift.feed(score)
+        speed = self._config.drift_tool_speed
+        if speed is None:
+            return self._distrust(complaint)
+        if self._mode is Mode.POLICY:
+            self._motion.tool_speed = None if complaint is None else speed
+            engaged = _ENGAGED.format(self._mode.value)
+            self._reason = engaged if complaint is None else f"slow, {speed} m/s: {complaint}"
+        return Outcome(True, "")
 
     def on_chunk(self, chunk: ActionChunk, now: float) -> Outcome:
         """Takes over a policy's chunk in `POLICY`; drops an untimely one, holds on a broken one (see `chunk_check`)."""
         if self._mode is not Mode.POLICY:
             return Outcome(False, f"chunk ignored: the mode is {self._mode.value}, not {Mode.POLICY.value}")
         try:
-            self._policy.accept(chunk, now, self._stamp_clock(now, chunk.stamp_ns))
+            self._policy.accept(chunk, now, self._clocks.stamp(now, chunk.stamp_ns))
         except Untimely as error:
             return Outcome(False, str(error))
         except SparkError as error:
@@ -159,8 +170,9 @@ class Gateway:
         self._operator.begin(press_anew=self._mode is not Mode.POLICY)
         self._frozen.clear()
         self._drift.clear()
+        self._motion.tool_speed = None
         self._engaged_at = now
-        return self._enter(mode, f"{mode.value} engaged")
+        return self._enter(mode, _ENGAGED.format(mode.value))
 
     def hold(self, reason: str) -> Outcome:
         """Brings the arm to rest and keeps it there."""
@@ -195,7 +207,10 @@ class Gateway:
 
     def tick(self, now: float, now_ns: int) -> Command | None:
         """The command to send now; None where nothing must be sent."""
-        elapsed = self._advance_clocks(now, now_ns)
+        elapsed, complaint = self._clocks.advance(now, now_ns)
+        if complaint is not None:
+            self._history.clear()  # its stamps no longer mean anything
+            self._hold_if_active(complaint)
         if elapsed > self._config.joint_timeout_s and self._mode is not Mode.IDLE:
             # Nothing was sent meanwhile, so the arm has come to rest; to go on at the old speed would jerk it.
             self._motion.rest()
@@ -240,20 +255,6 @@ class Gateway:
         setpoint, width = self._before
         self._motion.start(setpoint.position, width)
         self._hold_if_active(_paused(late_s))
-
-    def _advance_clocks(self, now: float, now_ns: int) -> float:
-        """Seconds since the last tick; holds where the two clocks disagree about them."""
-        last, self._last_tick = self._last_tick, (now, now_ns)
-        if last is None:
-            return self._config.period_s
-        elapsed, stamped = now - last[0], (now_ns - last[1]) * 1e-9
-        if elapsed < 0 or abs(stamped - elapsed) > self._config.clock_step_s:
-            self._history.clear()  # its stamps no longer mean anything
-            self._hold_if_active(
-                f"the clock jumped: stamps moved by {stamped:.2f} s while {elapsed:.2f} s passed; "
-                "check time synchronisation"
-            )
-        return max(elapsed, 0.0)
 
     def _check_streams(self, now: float, now_ns: int) -> None:
         """Holds where whoever moves the arm has gone silent."""
@@ -335,12 +336,6 @@ class Gateway:
     def _enter(self, mode: Mode, reason: str) -> Outcome:
         self._mode, self._reason = mode, reason
         return Outcome(True, reason)
-
-    def _stamp_clock(self, now: float, default_ns: int) -> int:
-        """The clock of the stamps at `now`, carried on from the last tick; `default_ns` before the first."""
-        if self._last_tick is None:
-            return default_ns
-        return self._last_tick[1] + round((now - self._last_tick[0]) * 1e9)
 
 
 def _paused(seconds: float) -> str:

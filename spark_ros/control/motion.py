@@ -39,6 +39,16 @@ class Motion:
         self._limiter = Limiter(spec, config, self._permitted, self._guard)
         self._gripper = WidthLimiter(spec.gripper, config.period_s)
         self._reference = spec.home  # joints of the last target: where the next inverse kinematics starts
+        self._slower = 1.0
+
+    @property
+    def tool_speed(self) -> float | None:
+        """Highest speed of the tool, m/s, where it is to be lower than the arm's; its turning speed falls with it."""
+        return None if self._slower == 1.0 else self._slower * self._spec.ee_max_linear_speed
+
+    @tool_speed.setter
+    def tool_speed(self, speed: float | None) -> None:
+        self._slower = 1.0 if speed is None else min(1.0, speed / self._spec.ee_max_linear_speed)
 
     @property
     def setpoint(self) -> JointSetpoint:
@@ -134,7 +144,7 @@ class Motion:
         tool, (vx, vy, vz, wx, wy, wz) = self._kinematics.tool_motion(position, velocity)
         linear = (vx * vx + vy * vy + vz * vz) ** 0.5 / self._spec.ee_max_linear_speed
         angular = (wx * wx + wy * wy + wz * wz) ** 0.5 / self._spec.ee_max_angular_speed
-        scale = 1.0 / max(1.0, linear, angular)
+        scale = self._slower / max(self._slower, linear, angular)
         velocity = velocity * scale
         excess = [
             self._beyond_wall(at, speed * scale, low, high)

@@ -5,7 +5,6 @@ Freshness is judged elsewhere (`watchdog`, `chunk_check`): a camera that sends i
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,29 +63,30 @@ class FrozenImages:
 
 
 class Drift:
-    """Notices that a drift score stays above its limit; single outliers pass."""
+    """Notices that a drift score stays above its limit, until it stays below; single outliers pass."""
 
     def __init__(self, limit: float | None, reports: int) -> None:
-        """Complains from `reports` scores in a row above `limit` on; never for None."""
+        """Complains after `reports` scores in a row above `limit`, until as many in a row are not; never for None."""
         self._limit = limit
         self._reports = reports
-        self._above = 0
+        self.clear()
 
     def clear(self) -> None:
         """Starts counting afresh."""
-        self._above = 0
+        self._foreign = False
+        self._against = 0  # scores in a row that speak against what is believed
 
     def feed(self, score: float) -> str | None:
-        """Takes note of a score, higher for stranger; a sentence where there are too many high ones, else None."""
+        """Takes note of a score, higher for stranger; a sentence while what is seen counts as foreign, else None."""
         if self._limit is None:
             return None
-        if math.isfinite(score) and score <= self._limit:
-            self._above = 0
-            return None
-        self._above += 1
-        if self._above < self._reports:
+        above = not score <= self._limit  # NaN is
+        self._against = self._against + 1 if above is not self._foreign else 0
+        if self._against == self._reports:
+            self._foreign, self._against = above, 0
+        if not self._foreign:
             return None
         return (
-            f"what the policy sees is foreign to it: drift {score:.3g} is above {self._limit:.3g} for {self._above} "
-            "observations in a row; check cameras, light and scene, or raise drift_limit"
+            f"what the policy sees is foreign to it: drift {score:.3g}, the limit is {self._limit:.3g}, crossed "
+            f"{self._reports} times in a row; check cameras, light and scene, or raise drift_limit"
         )

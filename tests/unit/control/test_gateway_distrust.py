@@ -8,6 +8,8 @@ from spark_ros.control.gateway import GatewayConfig
 from spark_ros.control.modes import Mode
 from spark_ros.control.perceived import FrozenImages
 from spark_ros.control.vendor import UR_ROBOT_MODES, UR_SAFETY_MODES, VendorState
+from spark_ros.robots.kinematics import Kinematics
+from spark_ros.robots.spec import load_robot
 
 CAMERA = "/camera/front/color/image_raw"
 
@@ -77,8 +79,35 @@ def test_drift_that_stays_holds_and_an_outlier_does_not(moving, assert_within_li
     advance(moving, 0.6, lambda frame: moving.gateway.on_drift(9.0 if frame % 2 else 1.0))
     assert moving.gateway.mode is Mode.POLICY
     advance(moving, 1.0, lambda frame: moving.gateway.on_drift(9.0))
-    assert_stopped(moving, Mode.HOLD, "drift 9 is above 5 for 3")
+    assert_stopped(moving, Mode.HOLD, "drift 9, the limit is 5, crossed 3 times")
     assert_within_limits(moving.sent)
+
+
+def test_drift_slows_the_policy_down_where_that_is_asked_for_until_it_has_gone(make_rig, assert_within_limits):
+    rig = make_rig(drift_limit=5.0, drift_tool_speed=0.03)
+    kinematics = Kinematics(load_robot("fr3"))
+    rig.engage(Mode.POLICY)
+
+    def fastest(seconds, score):
+        begin = len(rig.sent)
+        for _ in range(round(10 * seconds)):  # back and forth, faster than is asked for here
+            rig.send(rig.chunk(offset=(0.1 * (-1) ** (len(rig.sent) // 50), 0.05, 0)))
+            rig.gateway.on_drift(score)
+            rig.run(0.1)
+        tools = [kinematics.forward(sent.command.position).position for sent in rig.sent[begin + 30 :]]
+        return np.linalg.norm(np.diff(tools, axis=0), axis=1).max() / 0.01
+
+    assert fastest(1.0, 1.0) > 0.05
+    assert 0.01 < fastest(2.0, 9.0) < 0.031
+    assert rig.gateway.mode is Mode.POLICY and "slow, 0.03 m/s" in rig.gateway.reason
+    assert fastest(2.0, 1.0) > 0.05
+    assert rig.gateway.reason == "policy engaged"
+    fastest(1.0, 9.0)
+    rig.gateway.hold("pause")
+    rig.run(1.0)
+    rig.engage(Mode.POLICY)
+    assert fastest(1.0, 1.0) > 0.05  # who engages again knows what he does
+    assert_within_limits(rig.sent)
 
 
 def test_a_drift_that_is_no_number_counts_as_high(moving):
