@@ -31,6 +31,7 @@ from spark_ros.bringup.process import NodeProcess
 from spark_ros.bundle.load import Bundle
 from spark_ros.contracts import Frame, SparkError
 from spark_ros.nodes import qos
+from spark_ros.nodes.handover import HANDOVER, Inlet, Outlet
 from spark_ros.nodes.messages import image_from_frame
 from spark_ros.nodes.perception import PerceptionNode
 from spark_ros.nodes.stamps import stamp_ns
@@ -51,9 +52,12 @@ class Camera(Node):
         """When the features of a camera's frame came, by its stamp; seconds of the monotonic clock."""
         noise = np.random.default_rng(0)
         self._pictures = {name: noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for name in cameras}
-        self._to = {name: self.create_publisher(Image, topics.camera_image(name), qos.STREAM) for name in cameras}
+        to = {name: self.create_publisher(Image, topics.camera_image(name), qos.STREAM) for name in cameras}
+        self._to = {name: Outlet(publisher) for name, publisher in to.items()}
         for name in cameras:
-            self.create_subscription(Image, topics.camera_features(name), self._hearer(name), qos.STREAM)
+            inlet = Inlet(self, self._hearer(name))
+            features = self.create_subscription(Image, topics.camera_features(name), inlet.receive, qos.STREAM)
+            HANDOVER.add(features.topic_name, inlet.take)
 
     def show(self, camera: str) -> int:
         """Publishes a frame; its stamp."""
@@ -152,6 +156,7 @@ def _in_this_process(
     # The node makes itself in ROS's default context.
     words = ["--ros-args", "-p", f"perception:bundle:={bundle.folder}"]
     rclpy.init(args=words, domain_id=int(environment["ROS_DOMAIN_ID"]))
+    HANDOVER.is_open = True
     node = PerceptionNode()
     try:
         with _spinning(node, rclpy.get_default_context()):
@@ -159,6 +164,7 @@ def _in_this_process(
             yield
             node.close()
     finally:
+        HANDOVER.is_open = False
         node.destroy_node()
         rclpy.try_shutdown()
 

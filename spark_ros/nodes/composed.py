@@ -1,5 +1,7 @@
 """Several nodes in one process: saves two interpreters' memory; each node keeps its name, parameters and thread.
 
+Images and features go from one to the other as they are, see `handover`; everything else through the middleware.
+
     composed [node ...] [--ros-args ...]      perception, policy and gateway unless named otherwise
 
 A node rename (``-r __node:=``) would hit all of them: leave it out.
@@ -14,6 +16,7 @@ from collections.abc import Callable
 import rclpy
 from rclpy.node import Node
 
+from spark_ros.nodes.handover import HANDOVER
 from spark_ros.nodes.run import REFUSED, run
 
 # First the ones that are closed last: the gateway must be able to brake the simulated arm.
@@ -28,6 +31,7 @@ def main() -> int:
     if unknown:
         print(f"composed knows no node {', '.join(unknown)}: choose from {', '.join(NODES)}", file=sys.stderr)
         return REFUSED
+    HANDOVER.is_open = True
     return run(*(_factory(name) for name in NODES if name in wanted))
 
 

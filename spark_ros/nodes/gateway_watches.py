@@ -132,7 +132,7 @@ class GatewayWatches:
         """Notices where the images of this topic stand still."""
         if topic not in self._watched:
             self._watched.add(topic)
-            self._node.subscribe(Image, topic, lambda message: self._on_image(topic, message), SENSOR)
+            self._node.take_stream(Image, topic, lambda message: self._on_image(topic, message), SENSOR)
 
     def _on_image(self, topic: str, message: Image) -> None:
         core = self._core()

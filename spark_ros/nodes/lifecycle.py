@@ -20,6 +20,7 @@ from rclpy.qos import QoSProfile
 
 from spark_ros.contracts import SparkError
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level
+from spark_ros.nodes.handover import HANDOVER, Inlet, Outlet
 from spark_ros.nodes.parameters import Defaults, Parameters
 from spark_ros.nodes.timers import every
 
@@ -107,6 +108,24 @@ class ManagedNode(LifecycleNode):
         callback: Callable[..., None] = receive_numbered if numbered else receive
         subscription = self.create_subscription(message_type, topic, callback, qos, **options)
         self._undo.append(lambda: self.destroy_subscription(subscription))
+
+    def stream(self, message_type: type, topic: str, qos: QoSProfile) -> Outlet:
+        """A publisher whose messages nodes of the same process get as they are, see `handover`."""
+        return Outlet(self.advertise(message_type, topic, qos))
+
+    def take_stream(self, message_type: type, topic: str, handler: Callable[[Any], None], qos: QoSProfile) -> None:
+        """As `subscribe`, for stamped messages that nodes of the same process hand over, see `handover`."""
+
+        def receive(message: Any) -> None:
+            try:
+                handler(message)
+            except SparkError as error:
+                self.complain(str(error))
+
+        inlet = Inlet(self, receive)
+        subscription = self.create_subscription(message_type, topic, inlet.receive, qos)
+        self._undo.append(lambda: self.destroy_subscription(subscription))
+        self._undo.append(HANDOVER.add(subscription.topic_name, inlet.take))
 
     def acting(self, action_type: type, name: str) -> ActionClient:
         """A client of an action."""

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32, String
 
@@ -19,6 +18,7 @@ from spark_ros.bundle.load import load_bundle
 from spark_ros.contracts import SparkError, StateFeatures
 from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
 from spark_ros.nodes.feature_contract import FeatureContract
+from spark_ros.nodes.handover import Outlet
 from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.messages import frame_from_compressed, frame_from_image, image_from_features
 from spark_ros.nodes.newest import Newest
@@ -52,7 +52,7 @@ class PerceptionNode(ManagedNode):
         super().__init__("perception", DEFAULTS)
         self._encoder: EncoderRuntime | None = None
         self._drift: DriftMonitor | None = None
-        self._publishers_by_camera: dict[str, Publisher] = {}
+        self._publishers_by_camera: dict[str, Outlet] = {}
         self._frames: Newest[tuple[Image | CompressedImage, int]] = Newest()
         self._rates: dict[str, Rate] = {}
         self._transport, self._age = LatencyTrace(), LatencyTrace()
@@ -79,8 +79,8 @@ class PerceptionNode(ManagedNode):
         self._frame_of = frame_from_compressed if compressed else frame_from_image
         for camera in bundle.manifest.cameras:
             topic = topics.camera_features(camera)
-            self._publishers_by_camera[camera] = self.advertise(Image, topic, STREAM)
-            self.subscribe(kind, topics.camera_image(camera, compressed), self._receiver(camera), NEWEST_FRAME)
+            self._publishers_by_camera[camera] = self.stream(Image, topic, STREAM)
+            self.take_stream(kind, topics.camera_image(camera, compressed), self._receiver(camera), NEWEST_FRAME)
         contract = FeatureContract.of(bundle.manifest)
         statistics = bundle.drift()
         self._drift = None if statistics is None else DriftMonitor(statistics)

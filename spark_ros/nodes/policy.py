@@ -76,7 +76,7 @@ class PolicyNode(ManagedNode):
         self.subscribe(String, topics.FEATURE_CONTRACT, self._on_contract, LATCHED)
         self.subscribe(JointState, topics.JOINT_STATES, self._on_joints, JOINT_STREAM)
         for camera in manifest.cameras:
-            self.subscribe(Image, topics.camera_features(camera), self._receiver(camera), SENSOR)
+            self.take_stream(Image, topics.camera_features(camera), self._receiver(camera), SENSOR)
         self.get_logger().info(f"bundle {manifest.id}: {manifest.task}")
 
     def start(self) -> None:

@@ -25,6 +25,7 @@ from std_srvs.srv import Trigger
 from spark_ros import topics
 from spark_ros.contracts import FloatArray, Frame, SparkError
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level, Rate, in_ms
+from spark_ros.nodes.handover import Outlet
 from spark_ros.nodes.messages import camera_info, image_from_frame, message_from_joints
 from spark_ros.nodes.newest import Newest
 from spark_ros.nodes.outgoing import message_type, outgoing_from
@@ -97,7 +98,8 @@ class SimArmNode(Node):
         spec = self._world.spec
         self._joints = self.create_publisher(JointState, topics.JOINT_STATES, STREAM)
         self._state = self.create_publisher(String, topics.SIM_STATE, STREAM)
-        self._images = {c: self.create_publisher(Image, topics.camera_image(c), STREAM) for c in self._cameras}
+        images = {c: self.create_publisher(Image, topics.camera_image(c), STREAM) for c in self._cameras}
+        self._images = {camera: Outlet(publisher) for camera, publisher in images.items()}
         self._infos = {c: self.create_publisher(CameraInfo, topics.camera_info(c), STREAM) for c in self._cameras}
         status = spec.vendor.status
         self._running = self._status(Bool, status.get("program_running"), LATCHED)

@@ -1,0 +1,106 @@
+"""Streams between nodes of one process: each message goes over as the object it is, unserialised and uncopied.
+
+rclpy sends also what a node in the same process receives through the middleware. Here the sender gives the message to
+the takers of its topic, who handle it in their own executor's thread, and publishes it only where somebody else listens
+as well (a recorder, a viewer); a taker ignores the copy that then reaches it, too. Whoever takes must not change what
+others hold.
+
+For streams of stamped messages of which only the newest matter: images and features. `composed` opens it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+
+_REMEMBERED = 64  # stamps; a copy comes within a few messages
+_WAITING = 8  # messages for a node that is busy, as few as a subscription keeps
+
+
+class Handover:
+    """The topics of this process that are handed over.
+
+    Attributes:
+        is_open: Whether anything is; where not, takers and outlets are ordinary subscriptions and publishers.
+    """
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._takers: dict[str, list[Callable[[Any], None]]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, topic: str, taker: Callable[[Any], None]) -> Callable[[], None]:
+        """Give the messages of a topic, by its full name, to this taker; calling the result ends that."""
+        with self._lock:
+            self._takers[topic] = [*self._takers.get(topic, []), taker]
+
+        def end() -> None:
+            with self._lock:
+                self._takers[topic] = [other for other in self._takers[topic] if other is not taker]
+
+        return end
+
+    def give(self, topic: str, message: Any) -> int:
+        """Give a message to all takers of a topic; how many there are."""
+        takers = self._takers.get(topic, ()) if self.is_open else ()
+        for taker in takers:
+            taker(message)
+        return len(takers)
+
+
+HANDOVER = Handover()
+"""Of this process."""
+
+
+class Outlet:
+    """A publisher whose messages are handed over where they can be."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._topic = publisher.topic_name
+
+    def publish(self, message: Any) -> None:
+        """To the takers here, and through the middleware where there are subscribers beside these."""
+        taken = HANDOVER.give(self._topic, message)
+        if not taken or self._publisher.get_subscription_count() > taken:
+            self._publisher.publish(message)
+
+
+class Inlet:
+    """The handler of a subscription, and a taker of the same messages where they are handed over.
+
+    Args:
+        node: Whose executor calls the handler.
+        handler: Gets each message once, with a ``header``.
+    """
+
+    def __init__(self, node: Node, handler: Callable[[Any], None]) -> None:
+        self._node, self._handler = node, handler
+        self._handed: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
+        self._waiting: deque[Any] = deque(maxlen=_WAITING)  # apart, since tasks do not run in the order of their making
+
+    def take(self, message: Any) -> None:
+        """A message that is handed over, in the thread of its sender."""
+        executor = self._node.executor
+        if executor is not None:  # nobody spins the node before it is whole
+            self._handed.append(_stamp(message))
+            self._waiting.append(message)
+            executor.create_task(self._handle)
+
+    def receive(self, message: Any) -> None:
+        """A message out of the middleware, in the executor's thread."""
+        if not self._handed or _stamp(message) not in self._handed:
+            self._handler(message)
+
+    def _handle(self) -> None:
+        if self._waiting:  # fewer than tasks, where the oldest had to go
+            self._handler(self._waiting.popleft())
+
+
+def _stamp(message: Any) -> tuple[int, int]:
+    return message.header.stamp.sec, message.header.stamp.nanosec
