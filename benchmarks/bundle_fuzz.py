@@ -39,7 +39,7 @@ from spark_ros.bundle.drift import CameraDrift, DriftStatistics, write_drift
 from spark_ros.bundle.load import load_bundle
 from spark_ros.bundle.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 
 SEALED = ("encoder.onnx", "policy.onnx", "golden.npz", "drift.npz", "weights.safetensors")
 HOSTILE: tuple[Any, ...] = (

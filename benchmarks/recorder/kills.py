@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.recorder.scene import messages
-from spark_ros.data.dataset_folder import DemoFolder, file_sha256
+from spark_ros.data.dataset_folder import DemoFolder
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.data.mcap_scan import McapScan
 from spark_ros.nodes.episode_queue import EpisodeQueue
 

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.encoders.base import Encoder, bfloat16_is_native
 from spark_ros.encoders.registry import build_encoder
 from spark_ros.encoders.spark_encoder import FILE_NAME

@@ -10,19 +10,20 @@ from pathlib import Path
 import spark_ros
 from spark_ros.shares import config_file
 
-SHARED_MEMORY_PROFILE = "fastdds_shm.xml"
+LARGE_SEGMENT, SMALL_SEGMENT = "fastdds_shm.xml", "fastdds_shm_small.xml"
 # The ROS 2 wheels re-execute Python once with this guard and their library path; both leak to every child.
 WHEELS_GUARD = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 
 
-def transport_environment(*, local_only: bool) -> dict[str, str]:
+def transport_environment(*, local_only: bool, sends_images: bool = True) -> dict[str, str]:
     """What every graph of ours sets for its nodes, under `ros2 launch` and under `spark-ros up` alike.
 
     Args:
         local_only: Keep discovery on this machine. A simulated arm listens and answers under the names of
             a real one, so a simulation must never meet the robot next door.
+        sends_images: Whether what the node sends needs a large segment of shared memory.
     """
-    profile = str(config_file(SHARED_MEMORY_PROFILE))
+    profile = str(config_file(LARGE_SEGMENT if sends_images else SMALL_SEGMENT))
     variables = {
         # A 640x480 frame does not fit Fast DDS's default shared-memory segment and is lost under best effort.
         "FASTRTPS_DEFAULT_PROFILES_FILE": profile,  # read up to Jazzy
@@ -34,7 +35,7 @@ def transport_environment(*, local_only: bool) -> dict[str, str]:
 
 
 def child_environment(
-    overrides: Mapping[str, str] | None = None, *, domain_id: int, local_only: bool
+    overrides: Mapping[str, str] | None = None, *, domain_id: int, local_only: bool, sends_images: bool = True
 ) -> dict[str, str]:
     """The complete environment of a node started by the supervisor.
 
@@ -42,9 +43,10 @@ def child_environment(
         overrides: Variables of the caller's choice; they win over everything here.
         domain_id: ROS domain.
         local_only: See `transport_environment`.
+        sends_images: The same.
     """
     environment = dict(os.environ)
-    for name, value in transport_environment(local_only=local_only).items():
+    for name, value in transport_environment(local_only=local_only, sends_images=sends_images).items():
         environment.setdefault(name, value)
     environment["ROS_DOMAIN_ID"] = str(domain_id)
     environment["PYTHONUNBUFFERED"] = "1"  # a node's last words must reach its log

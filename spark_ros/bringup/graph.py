@@ -58,6 +58,7 @@ class GraphNode:
         remappings: (from, to) names.
         stage: When it is told to end.
         essential: Whether the graph ends with it; a page that fails must not take the arm's gateway along.
+        sends_images: Whether it publishes images or features, see `environment.transport_environment`.
     """
 
     name: str
@@ -68,6 +69,7 @@ class GraphNode:
     remappings: tuple[tuple[str, str], ...] = ()
     stage: Stage = Stage.NODE
     essential: bool = True
+    sends_images: bool = False
 
     @property
     def module(self) -> str:

@@ -14,6 +14,7 @@ from spark_ros.robots.spec import load_robot, robot_names
 from spark_ros.shares import bundle_directory, config_file
 
 _YES_NO = ("true", "false")
+_IMAGE_SOURCES = {"sim_arm", "perception"}
 _STAGES = {"lifecycle_manager": Stage.MANAGER, "sim_arm": Stage.PLANT, "fci_arm": Stage.PLANT}
 
 _ROBOT = Argument(
@@ -225,7 +226,8 @@ class _Maker:
 
     def process(self, name: str, nodes: Mapping[str, Mapping[str, ParameterValue]]) -> GraphNode:
         files = tuple(config_file(f"{node}.yaml") for node in nodes)
-        return GraphNode(name, name, nodes, files, self._overrides, stage=_STAGES.get(name, Stage.NODE))
+        stage, sends_images = _STAGES.get(name, Stage.NODE), not _IMAGE_SOURCES.isdisjoint(nodes)
+        return GraphNode(name, name, nodes, files, self._overrides, stage=stage, sends_images=sends_images)
 
     def plant(self) -> list[GraphNode]:
         """What stands for the arm; nothing where its driver runs already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from launch.actions import LogInfo, RegisterEventHandler, SetEnvironmentVariable
@@ -39,23 +40,23 @@ def start(context: LaunchContext, graph: Graph) -> list[Any]:
     nodes = graph.nodes(settings)
     claim = claim_domain(settings["domain"], context.environment)
     context.extend_globals({f"{PACKAGE}_domain": claim})  # held as long as the launch lives
-    variables = {"ROS_DOMAIN_ID": str(claim.domain_id)}
-    for name, value in transport_environment(local_only=settings.get("sim", "true") == "true").items():
-        variables[name] = context.environment.get(name, value)
-    actions: list[Any] = [*warnings, *(SetEnvironmentVariable(name, value) for name, value in variables.items())]
+    local_only = settings.get("sim", "true") == "true"
+    actions: list[Any] = [*warnings, SetEnvironmentVariable("ROS_DOMAIN_ID", str(claim.domain_id))]
     for node in nodes:
-        actions += _node(node)
+        transport = transport_environment(local_only=local_only, sends_images=node.sends_images)
+        actions += _node(node, {name: context.environment.get(name, value) for name, value in transport.items()})
     return actions
 
 
-def _node(node: GraphNode) -> list[Any]:
-    """The node, and what ends the launch when the node ends."""
+def _node(node: GraphNode, variables: Mapping[str, str]) -> list[Any]:
+    """The node, with these variables, and what ends the launch when the node ends."""
     action = Node(
         package=PACKAGE,
         executable=node.executable,
         name=None if len(node.parameters) > 1 else node.name,  # a rename would hit every node of the process
         exec_name=node.name,
         arguments=ros_arguments(node),
+        additional_env=dict(variables),
         output="screen",
         emulate_tty=True,
         sigterm_timeout=SIGTERM_S,

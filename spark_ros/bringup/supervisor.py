@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from spark_ros.bringup.command_line import ros_arguments
@@ -71,9 +72,10 @@ class Bringup:
         nodes = description.nodes(settings)
         self._claim = claim_domain(settings["domain"], environment)
         self.domain_id = self._claim.domain_id
-        self.environment = child_environment(
-            environment, domain_id=self.domain_id, local_only=settings.get("sim", "true") == "true"
+        joined = partial(
+            child_environment, environment, domain_id=self.domain_id, local_only=settings.get("sim", "true") == "true"
         )
+        self.environment = joined()
         self.log_directory = _log_directory(graph_name) if log_directory is None else Path(log_directory)
         try:
             self.log_directory.mkdir(parents=True, exist_ok=True)
@@ -99,7 +101,7 @@ class Bringup:
                         node.name,
                         node.module,
                         ros_arguments(node),
-                        self.environment,
+                        joined(sends_images=node.sends_images),
                         self.log_directory / f"{node.name}.log",
                         self._lifeline,
                         self._heard,

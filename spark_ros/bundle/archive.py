@@ -21,7 +21,7 @@ from spark_ros.bundle.files import verify_files
 from spark_ros.bundle.manifest import MANIFEST_FILE, Manifest, inside_the_folder, parse_manifest
 from spark_ros.bundle.strict_yaml import MAX_CHARACTERS
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.shares import cache_dir
 
 MAX_FILE_BYTES = 2 * 2**30  # where protocol buffers, and with them ONNX graphs, end

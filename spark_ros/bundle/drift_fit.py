@@ -22,7 +22,8 @@ from spark_ros.bundle.load import Bundle, load_bundle
 from spark_ros.bundle.manifest import MANIFEST_FILE
 from spark_ros.contracts import FloatArray, SparkError, TokenArray
 from spark_ros.data.align import DEFAULT_TOLERANCE_S, align_stamps
-from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry, file_sha256
+from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry
+from spark_ros.data.file_hash import file_sha256
 
 FALSE_ALARM_RATE = 0.05  # of episodes: the lowest that the usual 60 demonstrations can promise
 ALARM_AFTER = 3  # observations, as the gateway's `drift_reports`: one alone may be an outlier

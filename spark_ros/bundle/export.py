@@ -40,7 +40,7 @@ from spark_ros.bundle.precisions import PRECISIONS
 from spark_ros.bundle.units import action_units, proprioception_units
 from spark_ros.contracts import SparkError
 from spark_ros.data.codec import ActionCodec, Proprioception
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.data.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from spark_ros.encoders.base import Encoder
 from spark_ros.encoders.registry import build_encoder

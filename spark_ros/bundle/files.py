@@ -8,7 +8,7 @@ from spark_ros.bundle.contents import check_contents
 from spark_ros.bundle.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from spark_ros.bundle.strict_yaml import MAX_CHARACTERS
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 
 
 def verify_files(folder: Path) -> Manifest:

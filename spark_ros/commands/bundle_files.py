@@ -80,7 +80,7 @@ def _pack(options: argparse.Namespace) -> int:
     from spark_ros.bundle.archive import pack
     from spark_ros.bundle.load import open_files
     from spark_ros.contracts import SparkError
-    from spark_ros.data.dataset_folder import file_sha256
+    from spark_ros.data.file_hash import file_sha256
     from spark_ros.shares import BUNDLE_SUFFIX, bundle_directory
 
     folder, manifest = open_files(bundle_directory(options.bundle))

@@ -16,7 +16,7 @@ from spark_ros.commands.common import Verbs, add_verb
 from spark_ros.contracts import SparkError
 
 _OK, _FIX, _NOTE = "ok", "fix", "note"
-_SHARED_MEMORY_MB = 64  # four participants with a 16 MB segment each, see config/fastdds_shm.xml
+_SHARED_MEMORY_MB = 64  # four times a 16 MB segment, see config/fastdds_shm.xml
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry, file_sha256
+from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry
 from spark_ros.data.episode_reader import read_cameras
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.data.progress import data_bar
 from spark_ros.data.staging import staged_folder
 

@@ -13,7 +13,6 @@ whole and every file it lists is whole.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from spark_ros import topics
 from spark_ros.contracts import SparkError
 from spark_ros.data.episode_reader import Episode, read_episode
 from spark_ros.data.episode_writer import PART_SUFFIX, EpisodeWriter, recover_episode, sync_directory
+from spark_ros.data.file_hash import file_sha256
 
 INDEX_FILE, INDEX_VERSION = "index.json", 2
 _READABLE = (1, 2)  # 1 knew no note and no flags
@@ -314,12 +314,3 @@ def _check_content(path: Path, frames: int, joints: int) -> None:
 
 def _texts(values: object) -> tuple[str, ...]:
     return tuple(map(str, values)) if isinstance(values, (list, tuple)) else ()
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as stream:
-        digest = hashlib.sha256()
-        while block := stream.read(1024 * 1024):
-            digest.update(block)
-    return digest.hexdigest()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from spark_ros.contracts import ImageArray, SparkError
@@ -61,6 +60,8 @@ class ImagePreprocess:
         if image.shape[:2] != (self.size, self.size):
             # Area averaging: a camera image is usually several times larger than the encoder's input, and
             # bilinear sampling would alias exactly the small edges a grasp depends on.
+            import cv2  # here: most nodes read of preprocessing in a manifest, and never see an image; it takes 16 MB
+
             scaled = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
             return np.ascontiguousarray(scaled, np.uint8)
         return np.ascontiguousarray(image)

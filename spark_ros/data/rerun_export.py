@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spark_ros.contracts import FloatArray, SparkError
-from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry, file_sha256
+from spark_ros.data.dataset_folder import DemoFolder, EpisodeEntry
 from spark_ros.data.episode_reader import CameraFrames, Episode, JointSeries, read_episode
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.data.progress import data_bar
 from spark_ros.data.rerun_images import RerunImages, image_files, video_samples
 from spark_ros.data.staging import staged_file, staged_folder

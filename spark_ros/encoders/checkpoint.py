@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.encoders.vit import ViT, ViTConfig, resize_position_embedding
 
 

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.encoders.checkpoint import build_vit, read_checkpoint
 from spark_ros.shares import cache_dir
 

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.encoders.base import Encoder
 from spark_ros.encoders.checkpoint import Weights, build_vit
 from spark_ros.encoders.lora import merge_lora

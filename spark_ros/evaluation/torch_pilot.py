@@ -12,7 +12,7 @@ import torch
 
 from spark_ros.contracts import ActionChunk, Frame, JointState, StateFeatures
 from spark_ros.data.codec import ActionCodec, Proprioception
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.data.preprocess import ImagePreprocess
 from spark_ros.encoders.base import fast_inference, normalise_images
 from spark_ros.encoders.registry import build_encoder

@@ -12,7 +12,6 @@ from sensor_msgs.msg import JointState as JointStateMsg
 from std_msgs.msg import Header
 
 from spark_ros.contracts import FloatArray, Frame, JointState, SparkError, StateFeatures
-from spark_ros.data.image_storage import unpack_pixels
 from spark_ros.nodes.stamps import stamp_ns, time_message
 
 FEATURE_ENCODING = "32FC1"
@@ -47,6 +46,8 @@ def frame_from_compressed(message: CompressedImage, camera: str) -> Frame:
     Raises:
         SparkError: It is neither, or a depth image.
     """
+    from spark_ros.data.image_storage import unpack_pixels  # here: OpenCV takes 16 MB, and most nodes see no camera
+
     image = unpack_pixels(np.frombuffer(message.data, np.uint8), message.format, camera)
     return Frame(camera, image, stamp_ns(message.header.stamp))
 

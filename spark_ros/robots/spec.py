@@ -15,8 +15,8 @@ import numpy as np
 import yaml
 
 from spark_ros.contracts import FloatArray, SparkError
-from spark_ros.robots.clearance import CollisionShapes, shapes_from
 from spark_ros.robots.gripper import GripperSpec, gripper_from
+from spark_ros.robots.shapes import CollisionShapes, shapes_from
 from spark_ros.robots.vendor import VendorTopics, vendor_from
 
 

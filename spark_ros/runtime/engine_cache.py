@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 
 GPU_FACTS = Path("/proc/driver/nvidia")  # the kernel driver's own words; needs no library
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from spark_ros.bringup.environment import WHEELS_GUARD, child_environment
+from spark_ros.bringup.graphs import graph
 
 OWN_LIBRARIES = str(Path(sys.prefix) / "lib")
 
@@ -18,6 +19,13 @@ def test_images_travel_through_a_large_shared_memory_segment() -> None:
     for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
         assert "<segment_size>16777216</segment_size>" in Path(environment[name]).read_text()
     assert environment["ROS_DOMAIN_ID"] == "3"
+
+
+def test_who_sends_no_images_gets_a_small_one_of_the_same_transport() -> None:
+    small = child_environment(domain_id=3, local_only=False, sends_images=False)["FASTRTPS_DEFAULT_PROFILES_FILE"]
+    assert "<segment_size>1048576</segment_size>" in Path(small).read_text()
+    nodes = {node.name: node.sends_images for node in graph("manipulation").nodes(graph("manipulation").settings({}))}
+    assert nodes == {"perception": True, "policy": False, "gateway": False, "lifecycle_manager": False}
 
 
 def test_a_simulated_arm_is_not_visible_to_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:

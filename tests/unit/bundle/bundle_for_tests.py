@@ -15,7 +15,7 @@ from spark_ros.bundle.manifest import MANIFEST_FILE, Manifest
 from spark_ros.bundle.units import action_units, proprioception_units
 from spark_ros.contracts import ActionKind, JointState
 from spark_ros.data.codec import ActionCodec, Proprioception
-from spark_ros.data.dataset_folder import file_sha256
+from spark_ros.data.file_hash import file_sha256
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import load_robot
 

@@ -8,8 +8,9 @@ import pytest
 from synthetic_episode import METADATA, Script
 
 from spark_ros.contracts import SparkError
-from spark_ros.data.dataset_folder import DemoFolder, file_sha256
+from spark_ros.data.dataset_folder import DemoFolder
 from spark_ros.data.episode_writer import EpisodeWriter
+from spark_ros.data.file_hash import file_sha256
 
 
 def edit_index(folder: DemoFolder, **changes: object) -> None:
