@@ -29,8 +29,10 @@ lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Nodes keep real time: their tests come one after the other, and alone.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ros" -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m ros
 
 train-demo:
 	@scripts/bootstrap.sh dev
