@@ -16,16 +16,17 @@ import numpy as np
 from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
-from std_msgs.msg import String
 
+from benchmarks.drills.words import listen
 from spark_ros import topics
 from spark_ros.contracts import TeleopInput
 from spark_ros.nodes.motion_messages import messages_from_teleop
-from spark_ros.nodes.qos import LATCHED, STREAM
+from spark_ros.nodes.qos import STREAM
 from spark_ros.nodes.run import run
 from spark_ros.nodes.timers import every
 from spark_ros.robots.spec import load_robot
 
+OPERATOR = "operator"
 RATE_HZ = 20.0
 SPEED_M_S, TURN_S = 0.15, 3.0  # a circle of 7 cm radius: small enough for any start, fast enough to be worth stopping
 
@@ -34,16 +35,16 @@ class Operator(Node):
     """The node."""
 
     def __init__(self, robot: str) -> None:
-        super().__init__("operator")
+        super().__init__(OPERATOR)
         self._spec = load_robot(robot)
         self._doing = "pass"
         self._twist = self.create_publisher(TwistStamped, topics.TELEOP_TWIST, STREAM)
         self._joy = self.create_publisher(Joy, topics.TELEOP_JOY, STREAM)
-        self.create_subscription(String, "/drill/operator", self._on_word, LATCHED)
+        listen(self, OPERATOR, self._heed)
         every(self, 1.0 / RATE_HZ, self._act)
 
-    def _on_word(self, message: String) -> None:
-        self._doing = message.data
+    def _heed(self, word: str) -> None:
+        self._doing = word
         self._act()  # a hand does not wait for the next period
 
     def _act(self) -> None:

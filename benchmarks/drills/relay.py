@@ -23,9 +23,9 @@ from collections.abc import Callable
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import String
 
-from spark_ros.nodes.qos import LATCHED, SENSOR, STREAM
+from benchmarks.drills.words import listen
+from spark_ros.nodes.qos import SENSOR, STREAM
 from spark_ros.nodes.run import run
 
 TYPES = {"Image": Image, "CameraInfo": CameraInfo, "JointState": JointState}
@@ -46,10 +46,10 @@ class Relay(Node):
             source, _, target = topics.partition("=")
             publisher = self.create_publisher(TYPES[kind], target, STREAM)
             self.create_subscription(TYPES[kind], source, self._receiver(publisher.publish), SENSOR, raw=True)
-        self.create_subscription(String, f"/drill/{name}", self._on_word, LATCHED)
+        listen(self, name, self._heed)
 
-    def _on_word(self, message: String) -> None:
-        self._doing, _, seconds = message.data.partition(" ")
+    def _heed(self, word: str) -> None:
+        self._doing, _, seconds = word.partition(" ")
         self._late = {}
         self._shift_ns = round(float(seconds) * _NS) if seconds else 0
 

@@ -129,7 +129,7 @@ def run_drill(scene: Scene, drill: Drill) -> Row:
     offset = _into_motion(scene, drill)
     before = time.monotonic_ns()
     happened = drill.inject(scene)
-    fault = happened if isinstance(happened, int) else before  # what waits for its moment says when that was
+    fault = happened if isinstance(happened, int) else before
     if drill.stops and drill.commanded:
         scene.settle([drill.ends_in.value], SETTLE_S)
         time.sleep(AFTER_S)

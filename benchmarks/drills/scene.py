@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 from lifecycle_msgs.msg import State, Transition
@@ -19,6 +20,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import MultiDOFJointTrajectory
 
 from benchmarks.drills.rig import POLICY_CHUNKS, Rig
+from benchmarks.drills.words import heeded_topic, word_topic
 from spark_ros import topics
 from spark_ros.contracts import SparkError
 from spark_ros.control.modes import Mode
@@ -55,6 +57,7 @@ class Scene(DemoClient):
         self._seed = 0
         self._speed, self._heard = 0.0, 0.0
         self._words: dict[str, Publisher] = {}
+        self._heeded: dict[str, int] = {}  # when the last word was, monotonic ns
         self._inputs = dict.fromkeys(ENGAGE, 0)
         super().__init__(rig.domain_id, "drills")
         self._to_gateway = self._node.create_publisher(MultiDOFJointTrajectory, topics.EE_CHUNK, qos.NEWEST)
@@ -163,12 +166,22 @@ class Scene(DemoClient):
         time.sleep(seconds)
         self.rig.signal(name, signal.SIGCONT)
 
-    def word(self, name: str, word: str) -> None:
-        """Tells a relay or the operator what to do from now on."""
+    def word(self, name: str, word: str) -> int:
+        """Tells a relay or the operator what to do from now on; since when it does, monotonic ns.
+
+        Raises:
+            SparkError: It does not.
+        """
         if name not in self._words:
-            self._words[name] = self._node.create_publisher(String, f"/drill/{name}", qos.LATCHED)
+            self._words[name] = self._node.create_publisher(String, word_topic(name), qos.LATCHED)
+            self._heeded[name] = 0
+            hear = partial(self._on_heeded, name)
+            self._node.create_subscription(String, heeded_topic(name), hear, qos.LATCHED)
             self._until(lambda: self._words[name].get_subscription_count() > 0, SEEN_S, f"{name} does not listen")
+        asked = time.monotonic_ns()
         self._words[name].publish(String(data=word))
+        self._until(lambda: self._heeded[name] >= asked, SEEN_S, f"{name} does not heed '{word}'")
+        return self._heeded[name]
 
     def send_chunk(self, spoil: Callable[[MultiDOFJointTrajectory], None]) -> int:
         """Sends the policy's last chunk once more, spoilt; when that was, monotonic ns.
@@ -259,6 +272,9 @@ class Scene(DemoClient):
             if time.monotonic() > deadline:
                 raise SparkError(f"{sentence} within {seconds:.0f} s: see {self.rig.log_directory}")
             time.sleep(_POLL_S)
+
+    def _on_heeded(self, name: str, message: String) -> None:
+        self._heeded[name] = int(message.data)
 
     def _on_chunk(self, message: bytes) -> None:
         self.chunk = message

@@ -32,7 +32,7 @@ class Drill:
     Attributes:
         name: On the command line.
         fault: What happens, in words.
-        inject: Makes it happen.
+        inject: Makes it happen; where that takes a moment, it says when it happened, monotonic ns.
         notice: Mode in which the gateway tells of it; None where it has nothing to tell.
         within_ms: How soon after the fault it tells.
         remedy: What a person does then, in words.
@@ -377,9 +377,8 @@ def _clocks() -> list[Drill]:
         )
 
     def others(seconds: float, within_ms: float) -> Drill:
-        def shift(scene: Scene) -> None:
-            for name in (ARM_DRIVER, CAMERAS):
-                scene.word(name, f"shift {seconds}")
+        def shift(scene: Scene) -> int:
+            return min(scene.word(name, f"shift {seconds}") for name in (ARM_DRIVER, CAMERAS))
 
         def synchronise(scene: Scene) -> None:
             for name in (ARM_DRIVER, CAMERAS):

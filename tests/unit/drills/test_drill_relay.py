@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from benchmarks.drills.relay import Relay
@@ -11,7 +9,7 @@ from benchmarks.drills.relay import Relay
 
 def swapping() -> Relay:
     relay = Relay.__new__(Relay)  # no node: it is asked for no topic
-    relay._on_word(SimpleNamespace(data="swap"))
+    relay._heed("swap")
     return relay
 
 
