@@ -43,11 +43,13 @@ class Part:
         name: Of the process.
         module: Whose `main` it runs.
         arguments: Its command line.
+        sends_images: As `GraphNode.sends_images`.
     """
 
     name: str
     module: str
     arguments: tuple[str, ...]
+    sends_images: bool = False
 
 
 class Rig:
@@ -55,7 +57,7 @@ class Rig:
 
     Attributes:
         domain_id: Their ROS domain.
-        environment: What they were started with.
+        environment: Of this process, which joins them.
         log_directory: A file of output for each start of each process.
         observed: The observer's file.
         clock: What the nodes stamp by; None where that is the computer's own.
@@ -108,8 +110,9 @@ class Rig:
         part = self._parts[name]
         self._starts += 1
         log = self.log_directory / f"{self._starts:03d}_{name}.log"
+        environment = child_environment({}, domain_id=self.domain_id, local_only=True, sends_images=part.sends_images)
         self._processes[name] = NodeProcess(
-            name, part.module, part.arguments, self.environment, log, self._lifeline, self._heard
+            name, part.module, part.arguments, environment, log, self._lifeline, self._heard
         )
 
     def signal(self, name: str, number: signal.Signals) -> None:
@@ -181,7 +184,7 @@ class Rig:
                 node = replace(node, remappings=tuple((topic, _raw(topic)) for topic in moved))
             if node.name == "policy":
                 node = replace(node, remappings=((topics.EE_CHUNK, POLICY_CHUNKS),))
-            parts.append(Part(node.name, node.module, tuple(ros_arguments(node))))
+            parts.append(Part(node.name, node.module, tuple(ros_arguments(node)), node.sends_images))
         return parts
 
     def _beside(self, robot: str) -> list[Part]:
@@ -193,7 +196,7 @@ class Rig:
         joints = f"JointState:{TRUE_JOINTS}={topics.JOINT_STATES}"
         observer = (str(self.observed), load_robot(robot).name, TRUE_JOINTS)
         return [
-            Part(CAMERAS, "benchmarks.drills.relay", (CAMERAS, *routes)),
+            Part(CAMERAS, "benchmarks.drills.relay", (CAMERAS, *routes), sends_images=True),
             Part(ARM_DRIVER, "benchmarks.drills.relay", (ARM_DRIVER, joints)),
             Part(OPERATOR, "benchmarks.drills.operator", (robot,)),
             Part(OBSERVER, "benchmarks.drills.observer", observer),

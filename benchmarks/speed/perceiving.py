@@ -54,10 +54,14 @@ class Camera(Node):
         self._pictures = {name: noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for name in cameras}
         to = {name: self.create_publisher(Image, topics.camera_image(name), qos.STREAM) for name in cameras}
         self._to = {name: Outlet(publisher) for name, publisher in to.items()}
-        for name in cameras:
-            inlet = Inlet(self, self._hearer(name))
-            features = self.create_subscription(Image, topics.camera_features(name), inlet.receive, qos.STREAM)
-            HANDOVER.add(features.topic_name, inlet.take)
+        self._from = [
+            Inlet(self, Image, topics.camera_features(name), self._hearer(name), qos.STREAM) for name in cameras
+        ]
+
+    def close(self) -> None:
+        """Hears of nothing more."""
+        for inlet in self._from:
+            inlet.close()
 
     def show(self, camera: str) -> int:
         """Publishes a frame; its stamp."""

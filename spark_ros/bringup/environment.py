@@ -46,7 +46,10 @@ def child_environment(
         sends_images: The same.
     """
     environment = dict(os.environ)
+    ours = {str(config_file(name)) for name in (LARGE_SEGMENT, SMALL_SEGMENT)}
     for name, value in transport_environment(local_only=local_only, sends_images=sends_images).items():
+        if environment.get(name, value) in ours:  # what a graph of ours set for this process, not its user
+            environment[name] = value
         environment.setdefault(name, value)
     environment["ROS_DOMAIN_ID"] = str(domain_id)
     environment["PYTHONUNBUFFERED"] = "1"  # a node's last words must reach its log

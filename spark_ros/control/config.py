@@ -69,7 +69,7 @@ class GatewayConfig:
             border that bundles are calibrated to.
         drift_reports: So many scores in a row above the limit tell; one alone is an outlier.
         drift_tool_speed: m/s. Highest speed of the tool while the score is above its limit, until as many in a row are
-            not; None to hold the policy instead.
+            not, while the gripper keeps its opening; None to hold the policy instead.
         min_speed_scaling: Least part of the asked speed at which the arm's controller may run (UR's speed slider):
             slower, it falls behind its setpoint.
         clock_step_s: A stamp clock that jumps by more than this against the monotonic one makes chunk stamps
@@ -125,6 +125,8 @@ class GatewayConfig:
             scale = getattr(self, name)
             if scale > 1:
                 raise SparkError(f"gateway setting {name} is {scale}: it can only lower limits, give 1 or less")
+        if self.drift_tool_speed is not None and self.drift_limit is None:
+            raise SparkError("drift_tool_speed slows down above drift_limit, and there is none: give both, or neither")
         if self.temporal_ensemble is not None and self.blend_execution_s is not None:
             raise SparkError("temporal_ensemble and blend_execution_s both mix chunks: give one of them, -1 the other")
 

@@ -46,6 +46,11 @@ class Gateway:
 
     def __init__(self, spec: RobotSpec, config: GatewayConfig, vendor: VendorState | None = None) -> None:
         """Starts in `IDLE`, knowing nothing of the arm but what `vendor` knows of its controller."""
+        if (config.drift_tool_speed or 0.0) >= spec.ee_max_linear_speed:
+            raise SparkError(
+                f"drift_tool_speed is {config.drift_tool_speed} m/s, and {spec.name} moves at most at "
+                f"{spec.ee_max_linear_speed}: give less, or -1 to hold"
+            )
         self._spec = spec
         self._config = config
         self._motion = Motion(spec, config)
@@ -75,6 +80,11 @@ class Gateway:
     def reason(self) -> str:
         """Why the gateway is in this mode, for a person to read."""
         return self._reason
+
+    @property
+    def is_slowed(self) -> bool:
+        """True where a policy goes on, but slowly, since there is a complaint about what it sees."""
+        return self._mode is Mode.POLICY and self._motion.is_slowed
 
     @property
     def commands(self) -> bool:

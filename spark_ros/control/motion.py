@@ -44,11 +44,16 @@ class Motion:
     @property
     def tool_speed(self) -> float | None:
         """Highest speed of the tool, m/s, where it is to be lower than the arm's; its turning speed falls with it."""
-        return None if self._slower == 1.0 else self._slower * self._spec.ee_max_linear_speed
+        return self._slower * self._spec.ee_max_linear_speed if self.is_slowed else None
 
     @tool_speed.setter
     def tool_speed(self, speed: float | None) -> None:
         self._slower = 1.0 if speed is None else min(1.0, speed / self._spec.ee_max_linear_speed)
+
+    @property
+    def is_slowed(self) -> bool:
+        """True where `tool_speed` is lower than the arm's; the gripper then keeps its opening in `follow`."""
+        return self._slower < 1.0
 
     @property
     def setpoint(self) -> JointSetpoint:
@@ -107,7 +112,8 @@ class Motion:
         else:
             twist = np.concatenate([np.where(free, twist[:3], 0.0), twist[3:]])
             self.follow_tool(Pose(inside, tool.quaternion), twist, elapsed_s)
-        self.follow_width(target.gripper_width, elapsed_s)
+        if not self.is_slowed:  # the arm is behind its plan: the fingers would close before they are there
+            self.follow_width(target.gripper_width, elapsed_s)
 
     def follow_tool(self, pose: Pose, twist: FloatArray, elapsed_s: float) -> None:
         """Moves the arm towards a tool pose that itself moves with this twist (6,)."""

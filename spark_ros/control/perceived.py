@@ -82,7 +82,7 @@ class Drift:
             return None
         above = not score <= self._limit  # NaN is
         self._against = self._against + 1 if above is not self._foreign else 0
-        if self._against == self._reports:
+        if self._against >= self._reports:
             self._foreign, self._against = above, 0
         if not self._foreign:
             return None

@@ -62,6 +62,7 @@ class GatewayNode(ManagedNode):
         super().__init__("gateway", DEFAULTS)
         self._core: Gateway | None = None
         self._mode: Mode | None = None
+        self._slowed = False
         self._ticks = Rate()
         self._lateness, self._wait, self._latency = LatencyTrace(), LatencyTrace(), LatencyTrace()
         self._last_tick = 0.0
@@ -133,6 +134,8 @@ class GatewayNode(ManagedNode):
             return Health(Level.OK, "unconfigured")
         mode = self._core.mode
         level = {Mode.FAULT: Level.ERROR, Mode.HOLD: Level.WARN}.get(mode, Level.OK)
+        if self._core.is_slowed:
+            level = Level.WARN
         values = {
             "mode": mode.value,
             "reason": self._core.reason,
@@ -217,11 +220,12 @@ class GatewayNode(ManagedNode):
         return self._core
 
     def _announce(self) -> None:
-        """Publish and log the mode when it has changed."""
-        if self._gateway.mode is self._mode:
+        """Publish and log the mode when it has changed, and log where it slows down."""
+        if (self._gateway.mode, self._gateway.is_slowed) == (self._mode, self._slowed):
             return
-        self._mode = self._gateway.mode
-        self._mode_topic.publish(String(data=self._mode.value))
+        if self._gateway.mode is not self._mode:
+            self._mode_topic.publish(String(data=self._gateway.mode.value))
+        self._mode, self._slowed = self._gateway.mode, self._gateway.is_slowed
         sentence = f"{self._mode.value}: {self._gateway.reason}"
         if self._mode is Mode.FAULT:
             self.get_logger().error(sentence)

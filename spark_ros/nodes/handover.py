@@ -17,6 +17,7 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 
 _REMEMBERED = 64  # stamps; a copy comes within a few messages
 _WAITING = 8  # messages for a node that is busy, as few as a subscription keeps
@@ -31,25 +32,24 @@ class Handover:
 
     def __init__(self) -> None:
         self.is_open = False
-        self._takers: dict[str, list[Callable[[Any], None]]] = {}
+        self._takers: dict[str, tuple[Inlet, ...]] = {}
         self._lock = threading.Lock()
 
-    def add(self, topic: str, taker: Callable[[Any], None]) -> Callable[[], None]:
-        """Give the messages of a topic, by its full name, to this taker; calling the result ends that."""
+    def add(self, topic: str, taker: Inlet) -> None:
+        """Give the messages of a topic, by its full name, to this taker too."""
         with self._lock:
-            self._takers[topic] = [*self._takers.get(topic, []), taker]
+            self._takers[topic] = (*self._takers.get(topic, ()), taker)
 
-        def end() -> None:
-            with self._lock:
-                self._takers[topic] = [other for other in self._takers[topic] if other is not taker]
-
-        return end
+    def remove(self, topic: str, taker: Inlet) -> None:
+        """No longer to this one."""
+        with self._lock:
+            self._takers[topic] = tuple(other for other in self._takers[topic] if other is not taker)
 
     def give(self, topic: str, message: Any) -> int:
         """Give a message to all takers of a topic; how many there are."""
         takers = self._takers.get(topic, ()) if self.is_open else ()
         for taker in takers:
-            taker(message)
+            taker.take(message)
         return len(takers)
 
 
@@ -72,33 +72,47 @@ class Outlet:
 
 
 class Inlet:
-    """The handler of a subscription, and a taker of the same messages where they are handed over.
+    """A subscription whose messages are handed over where they can be.
 
     Args:
         node: Whose executor calls the handler.
-        handler: Gets each message once, with a ``header``.
+        message_type: With a ``header``.
+        topic: Its name.
+        handler: Gets each message once.
+        qos: Of what comes through the middleware.
     """
 
-    def __init__(self, node: Node, handler: Callable[[Any], None]) -> None:
+    def __init__(
+        self, node: Node, message_type: type, topic: str, handler: Callable[[Any], None], qos: QoSProfile
+    ) -> None:
         self._node, self._handler = node, handler
+        self._closed = False
         self._handed: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._waiting: deque[Any] = deque(maxlen=_WAITING)  # apart, since tasks do not run in the order of their making
+        self._subscription = node.create_subscription(message_type, topic, self._receive, qos)
+        HANDOVER.add(self._subscription.topic_name, self)
+
+    def close(self) -> None:
+        """Nothing is handled from now on, not even what was given already: call it in the executor's thread."""
+        self._closed = True
+        HANDOVER.remove(self._subscription.topic_name, self)
+        self._node.destroy_subscription(self._subscription)
 
     def take(self, message: Any) -> None:
         """A message that is handed over, in the thread of its sender."""
         executor = self._node.executor
-        if executor is not None:  # nobody spins the node before it is whole
+        if executor is not None and not self._closed:  # nobody spins the node before it is whole
             self._handed.append(_stamp(message))
             self._waiting.append(message)
             executor.create_task(self._handle)
 
-    def receive(self, message: Any) -> None:
+    def _receive(self, message: Any) -> None:
         """A message out of the middleware, in the executor's thread."""
         if not self._handed or _stamp(message) not in self._handed:
             self._handler(message)
 
     def _handle(self) -> None:
-        if self._waiting:  # fewer than tasks, where the oldest had to go
+        if self._waiting and not self._closed:  # fewer than tasks, where the oldest had to go
             self._handler(self._waiting.popleft())
 
 

@@ -20,7 +20,7 @@ from rclpy.qos import QoSProfile
 
 from spark_ros.contracts import SparkError
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level
-from spark_ros.nodes.handover import HANDOVER, Inlet, Outlet
+from spark_ros.nodes.handover import Inlet, Outlet
 from spark_ros.nodes.parameters import Defaults, Parameters
 from spark_ros.nodes.timers import every
 
@@ -122,10 +122,7 @@ class ManagedNode(LifecycleNode):
             except SparkError as error:
                 self.complain(str(error))
 
-        inlet = Inlet(self, receive)
-        subscription = self.create_subscription(message_type, topic, inlet.receive, qos)
-        self._undo.append(lambda: self.destroy_subscription(subscription))
-        self._undo.append(HANDOVER.add(subscription.topic_name, inlet.take))
+        self._undo.append(Inlet(self, message_type, topic, receive, qos).close)
 
     def acting(self, action_type: type, name: str) -> ActionClient:
         """A client of an action."""

@@ -77,6 +77,8 @@ class PerceptionNode(ManagedNode):
         compressed = self.params["compressed"]
         kind = CompressedImage if compressed else Image
         self._frame_of = frame_from_compressed if compressed else frame_from_image
+        if compressed:
+            import spark_ros.data.image_storage  # noqa: F401  # now, and not with the first image
         for camera in bundle.manifest.cameras:
             topic = topics.camera_features(camera)
             self._publishers_by_camera[camera] = self.stream(Image, topic, STREAM)

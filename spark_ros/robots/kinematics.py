@@ -7,17 +7,14 @@ object computes training labels, the policy's proprioception and the gateway's t
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import eigenpy
 import numpy as np
 import pinocchio as pin
 
 from spark_ros.contracts import FloatArray, Pose
+from spark_ros.robots.clearance import Clearance
 from spark_ros.robots.spec import Origin, RobotSpec
-
-if TYPE_CHECKING:
-    from spark_ros.robots.clearance import Clearance
 
 # Gauss-Newton leaves about the square of the last step, so these tolerances cost no iteration beyond one of 1e-3;
 # a looser one would be heard: an error of 0.1 mm that changes sign at 100 Hz is 20 mm/s of noise.
@@ -51,8 +48,6 @@ class Kinematics:
 
     def clearance(self) -> Clearance | None:
         """The distances of this arm to itself and its table; None where its shape is unknown."""
-        from spark_ros.robots.clearance import Clearance  # here: the policy, too, has kinematics, but nothing to avoid
-
         return None if self.spec.collision is None else Clearance(self._model, self.spec.collision)
 
     def forward(self, q: FloatArray) -> Pose:

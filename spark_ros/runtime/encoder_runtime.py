@@ -34,6 +34,8 @@ class EncoderRuntime:
         self._preprocess = {camera: bundle.preprocess(camera) for camera in bundle.manifest.cameras}
         self._session = open_session(bundle.encoder_file, options or SessionOptions())
         self._self_test()
+        for preprocess in self._preprocess.values():  # which loads OpenCV: in motion, that would stop all other threads
+            preprocess(np.zeros((2 * preprocess.size, 2 * preprocess.size, 3), np.uint8))
         self.latency, self.preprocess_latency = LatencyTrace(), LatencyTrace()
 
     def preprocess(self, frame: Frame) -> Frame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +15,9 @@ from sensor_msgs.msg import Image
 
 from spark_ros.bringup.domain import claim_domain
 from spark_ros.bringup.environment import child_environment
+from spark_ros.nodes import composed
 from spark_ros.nodes.handover import HANDOVER, Inlet, Outlet
+from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.messages import header
 from spark_ros.nodes.qos import STREAM
 
@@ -33,9 +34,10 @@ class Pair:
         self.taker = rclpy.create_node("taker", context=context)
         self.publisher = self.sender.create_publisher(Image, TOPIC, STREAM)
         self.outlet = Outlet(self.publisher)
-        inlet = Inlet(self.taker, lambda message: self.got.append((message, threading.current_thread().name)))
-        self.taker.create_subscription(Image, TOPIC, inlet.receive, STREAM)
-        self.end = HANDOVER.add(TOPIC, inlet.take)
+        self.inlet = Inlet(self.taker, Image, TOPIC, self._on_message, STREAM)
+
+    def _on_message(self, message: Image) -> None:
+        self.got.append((message, threading.current_thread().name))
 
     def send(self, stamp: int) -> Image:
         message = Image(header=header(stamp))
@@ -44,23 +46,28 @@ class Pair:
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
+def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[rclpy.Context]:
+    """ROS's own context, which lifecycle nodes live in, on a domain that nobody else uses; the handover is open."""
     claim = claim_domain("auto")
-    environment = child_environment({}, domain_id=claim.domain_id, local_only=True)
-    os.environ.update({k: v for k, v in environment.items() if k.startswith(("FAST", "ROS_AUTO"))})
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=claim.domain_id)
+    for name, value in child_environment({}, domain_id=claim.domain_id, local_only=True).items():
+        if name.startswith(("FAST", "ROS_AUTO")):
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(HANDOVER, "is_open", True)
+    rclpy.init(domain_id=claim.domain_id)
+    yield rclpy.get_default_context()
+    rclpy.try_shutdown()
+    claim.release()
+
+
+@pytest.fixture
+def pair(context: rclpy.Context) -> Iterator[Pair]:
     pair = Pair(context)
     spinners = [spin(node, context) for node in (pair.sender, pair.taker)]
-    HANDOVER.is_open = True
     yield pair
-    HANDOVER.is_open = False
-    pair.end()
     for executor, thread in spinners:
         executor.shutdown()
         thread.join()
-    context.try_shutdown()
-    claim.release()
+    pair.inlet.close()
 
 
 def spin(node: Node, context: rclpy.Context) -> tuple[SingleThreadedExecutor, threading.Thread]:
@@ -94,3 +101,58 @@ def test_where_nothing_is_handed_over_messages_go_through_the_middleware(pair: P
     sent = pair.send(2_000_000_000)
     until(lambda: bool(pair.got))
     assert pair.got[0][0] is not sent and pair.got[0][0] == sent
+
+
+class Taking(ManagedNode):
+    """A lifecycle node that takes while it is configured; handling a message takes it a while."""
+
+    def __init__(self) -> None:
+        super().__init__("taking", {})
+        self.got: list[Image] = []
+        self.configured = False
+
+    def setup(self) -> None:
+        self.configured = True
+        self.take_stream(Image, TOPIC, self._on_message, STREAM)
+
+    def teardown(self) -> None:
+        self.configured = False
+
+    def _on_message(self, message: Image) -> None:
+        assert self.configured
+        self.got.append(message)
+
+
+def test_a_lifecycle_node_takes_each_message_once_and_none_while_it_is_not_configured(context: rclpy.Context) -> None:
+    sender, taking = rclpy.create_node("sender", context=context), Taking()
+    outlet = Outlet(sender.create_publisher(Image, TOPIC, STREAM))
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(taking)
+    stamps = iter(range(3_000_000_000, 4_000_000_000))
+
+    def send() -> Image:
+        message = Image(header=header(next(stamps)))
+        outlet.publish(message)
+        return message
+
+    taken: list[Image] = []
+    for _ in range(2):
+        taking.trigger_configure()
+        taken.extend((send(), send()))
+        until(lambda: executor.spin_once(0.01) or len(taking.got) >= len(taken))
+        assert taking.got == taken
+        send()  # waits in the executor when the node is taken down
+        taking.trigger_cleanup()
+        send()
+        for _ in range(20):
+            executor.spin_once(0.01)
+    assert taking.got == taken
+    assert all(one is other for one, other in zip(taking.got, taken, strict=True))
+    executor.shutdown()
+
+
+def test_composed_nodes_hand_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HANDOVER, "is_open", False)
+    monkeypatch.setattr("sys.argv", ["composed"])
+    monkeypatch.setattr(composed, "run", lambda *_: int(HANDOVER.is_open))
+    assert composed.main() == 1

@@ -92,7 +92,8 @@ def test_drift_slows_the_policy_down_where_that_is_asked_for_until_it_has_gone(m
         begin = len(rig.sent)
         for _ in range(round(10 * seconds)):  # back and forth, faster than is asked for here
             rig.send(rig.chunk(offset=(0.1 * (-1) ** (len(rig.sent) // 50), 0.05, 0)))
-            rig.gateway.on_drift(score)
+            if score is not None:
+                rig.gateway.on_drift(score)
             rig.run(0.1)
         tools = [kinematics.forward(sent.command.position).position for sent in rig.sent[begin + 30 :]]
         return np.linalg.norm(np.diff(tools, axis=0), axis=1).max() / 0.01
@@ -106,8 +107,41 @@ def test_drift_slows_the_policy_down_where_that_is_asked_for_until_it_has_gone(m
     rig.gateway.hold("pause")
     rig.run(1.0)
     rig.engage(Mode.POLICY)
-    assert fastest(1.0, 1.0) > 0.05  # who engages again knows what he does
+    assert fastest(1.0, None) > 0.05  # who engages again knows what he does
     assert_within_limits(rig.sent)
+
+
+def test_an_operator_who_takes_over_from_a_policy_that_was_slowed_down_is_not(make_rig):
+    rig = make_rig(drift_limit=5.0, drift_tool_speed=0.03)
+    rig.engage(Mode.POLICY)
+    advance(rig, 1.0, lambda frame: rig.gateway.on_drift(9.0))
+    assert rig.gateway.is_slowed
+    assert rig.gateway.engage(Mode.TELEOP, rig.now).ok and not rig.gateway.is_slowed
+    kinematics, begin = Kinematics(load_robot("fr3")), len(rig.sent)
+    for _ in range(10):
+        rig.operate(twist=(0.1, 0, 0, 0, 0, 0))
+        rig.run(0.1)
+    tools = [kinematics.forward(sent.command.position).position for sent in rig.sent[begin:]]
+    assert np.linalg.norm(np.diff(tools, axis=0), axis=1).max() / 0.01 > 0.08
+
+
+def test_a_policy_that_is_slowed_down_keeps_hold_of_what_it_has(make_rig):
+    rig = make_rig(drift_limit=5.0, drift_tool_speed=0.03)
+    rig.engage(Mode.POLICY)
+    advance(rig, 1.0, lambda frame: rig.gateway.on_drift(9.0))
+    before = rig.sent[-1].command.gripper_width
+    for score in (9.0, 1.0):
+        for _ in range(10):
+            rig.send(rig.chunk(width=0.02))
+            rig.gateway.on_drift(score)
+            rig.run(0.1)
+        assert (rig.sent[-1].command.gripper_width == before) is (score > 5.0)
+
+
+@pytest.mark.parametrize("settings", [{"drift_tool_speed": 0.03}, {"drift_limit": 1.0, "drift_tool_speed": 50.0}])
+def test_a_slow_speed_that_would_slow_nothing_is_refused(make_rig, settings):
+    with pytest.raises(SparkError, match="drift_tool_speed"):
+        make_rig(**settings)
 
 
 def test_a_drift_that_is_no_number_counts_as_high(moving):
