@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.precision_success import FORMS
+from spark_ros.bundle.precisions import PRECISIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 HELPERS = ("common", "own_environment", "__init__")
 PROGRAMS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in HELPERS)
@@ -33,6 +36,14 @@ def test_a_quick_result_is_not_kept() -> None:
     answer = run("control", "--quick", "--save")
     assert answer.returncode == 2
     assert "leave out --quick" in answer.stderr
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_no_precision_is_offered_that_is_known_to_cost_success(precision: str) -> None:
+    measured = json.loads((ROOT / "benchmarks" / "results" / "precision_success.json").read_text(encoding="utf-8"))
+    forms = {name: form for name, form in measured["forms"].items() if FORMS[name][0] == precision}
+    assert forms, f"measure {precision}: python -m benchmarks.precision_success --save"
+    assert all(form["offered"] for form in forms.values()), forms
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
