@@ -10,10 +10,12 @@ passed (`hurried_ms`). How hard the arm could have braked follows from the limit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 import ruckig
+from numpy.typing import NDArray
 
 from benchmarks.drills.tape import Tape
 from spark_ros.contracts import FloatArray
@@ -25,6 +27,7 @@ MOVING_RAD_S = 0.05
 SLOW_RAD_S = 0.01  # slower, positions differ by too little to tell the time
 MATCHED_NS = 50_000_000  # clocks that agree this closely about a step tell the same time
 LONGEST_STOP_S = 2.0
+_AMONG = 5  # commands in which that of a setpoint is looked for: some may have been lost on the way
 SILENCE_NS = 150_000_000  # between two commands: no busy machine, but a gateway that does not run
 _NS = 1e9
 
@@ -123,6 +126,7 @@ def peaks(tape: Tape, spec: RobotSpec, period_s: float) -> Peaks:
     v = tape.velocity
     if len(v) < 3:
         return Peaks(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    tape = replace(tape, setpoint_ns=_commanded_ns(tape))
     received = np.diff(tape.setpoint_ns) / _NS
     explained = _explained(tape)
     silent = np.diff(tape.setpoint_ns) > SILENCE_NS
@@ -231,6 +235,20 @@ def _steps_s(tape: Tape) -> FloatArray:
     """(S - 1,) seconds between setpoints: by their stamps, by the receipt where the stamps' clock jumped or stood."""
     stamped, received = np.diff(tape.stamp_ns), np.diff(tape.setpoint_ns)
     return np.where((stamped > 0) & (np.abs(stamped - received) < MATCHED_NS), stamped, received) / _NS
+
+
+def _commanded_ns(tape: Tape) -> NDArray[np.int64]:
+    """(S,) when the arm received what each setpoint states; when that was stated, where it was not received.
+
+    A gateway that is stopped between the two states late what it commanded in time.
+    """
+    when, commands, begin = tape.setpoint_ns.copy(), list(map(tuple, tape.command)), 0
+    for row, stated in enumerate(map(tuple, tape.position)):
+        with suppress(ValueError):
+            begin = commands.index(stated, begin, begin + _AMONG)
+            when[row] = tape.command_ns[begin]
+            begin += 1
+    return np.maximum.accumulate(when)
 
 
 def _explained(tape: Tape) -> FloatArray:

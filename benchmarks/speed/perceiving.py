@@ -55,7 +55,8 @@ class Camera(Node):
         to = {name: self.create_publisher(Image, topics.camera_image(name), qos.STREAM) for name in cameras}
         self._to = {name: Outlet(publisher) for name, publisher in to.items()}
         self._from = [
-            Inlet(self, Image, topics.camera_features(name), self._hearer(name), qos.STREAM) for name in cameras
+            Inlet(self, Image, topics.camera_features(name), self._hearer(name), qos.STREAM, at_once=True)
+            for name in cameras
         ]
 
     def close(self) -> None:

@@ -15,11 +15,11 @@ PULL_RAD_S = 0.5  # most that the pull adds: what the arm lags behind is closed 
 GAIN = 10.0  # 1/s: how fast a gap closes; the robot answers within about 20 ms, so that 30 would begin to swing
 SMOOTHING_S = 0.03  # three messages: two may fall between the same two ticks, or none
 AT_REST = 1e-4  # rad: a smaller gap is left alone, so that an arm that stands still is told zero
-MARGIN = 0.98  # of the joints' velocity limits
+MARGIN = 0.9  # of the joints' velocity limits; setpoints keep to 0.8 of them where they fall, and this is to catch up
 # Near a joint's position limit the permitted velocity falls faster than the arm answers: what is told now must still be
 # permitted where the joint is when it obeys, and may not need all of its acceleration to stop at the curve's end.
-AHEAD_S = 0.05  # smoothing, the plan's jerk and the filters on its way
-SHORT = 0.01  # rad: how far from the curve's end it comes to rest, so that an overshoot is permitted too
+AHEAD_S = 0.07  # smoothing, the plan's jerk and the filters on its way
+SHORT = 0.015  # rad: how far from the curve's end it comes to rest, so that an overshoot is permitted too
 BRAKING = 0.5  # of the joints' acceleration limits
 # franky plans all joints to their new velocities in the same time: where one is told to change a lot, the others are
 # late too. So nobody is told more than the arm manages until the next tick; this part of its acceleration limits.

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from spark_ros.bundle.manifest import Manifest
 from spark_ros.contracts import SparkError
+
+if TYPE_CHECKING:  # the gateway reads contracts and no manifest, whose schema takes 15 MB
+    from spark_ros.bundle.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Streams between nodes of one process: each message goes over as the object it is, unserialised and uncopied.
 
 rclpy sends also what a node in the same process receives through the middleware. Here the sender gives the message to
-the takers of its topic, who handle it in their own executor's thread, and publishes it only where somebody else listens
-as well (a recorder, a viewer); a taker ignores the copy that then reaches it, too. Whoever takes must not change what
-others hold.
+the takers of its topic, who handle it in their own executor's thread or at once, and publishes it only where somebody
+else listens as well (a recorder, a viewer); a taker ignores the copy that then reaches it, too. Whoever takes must not
+change what others hold.
 
 For streams of stamped messages of which only the newest matter: images and features. `composed` opens it.
 """
@@ -80,12 +80,20 @@ class Inlet:
         topic: Its name.
         handler: Gets each message once.
         qos: Of what comes through the middleware.
+        at_once: Call the handler in the sender's thread, for one that only lays the message down somewhere: the way
+            through rclpy's executor takes a millisecond, which is more than what the message itself costs.
     """
 
     def __init__(
-        self, node: Node, message_type: type, topic: str, handler: Callable[[Any], None], qos: QoSProfile
+        self,
+        node: Node,
+        message_type: type,
+        topic: str,
+        handler: Callable[[Any], None],
+        qos: QoSProfile,
+        at_once: bool = False,
     ) -> None:
-        self._node, self._handler = node, handler
+        self._node, self._handler, self._at_once = node, handler, at_once
         self._closed = False
         self._handed: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._waiting: deque[Any] = deque(maxlen=_WAITING)  # apart, since tasks do not run in the order of their making
@@ -101,8 +109,12 @@ class Inlet:
     def take(self, message: Any) -> None:
         """A message that is handed over, in the thread of its sender."""
         executor = self._node.executor
-        if executor is not None and not self._closed:  # nobody spins the node before it is whole
-            self._handed.append(_stamp(message))
+        if executor is None or self._closed:  # nobody spins the node before it is whole
+            return
+        self._handed.append(_stamp(message))
+        if self._at_once:
+            self._handler(message)
+        else:
             self._waiting.append(message)
             executor.create_task(self._handle)
 

@@ -113,8 +113,15 @@ class ManagedNode(LifecycleNode):
         """A publisher whose messages nodes of the same process get as they are, see `handover`."""
         return Outlet(self.advertise(message_type, topic, qos))
 
-    def take_stream(self, message_type: type, topic: str, handler: Callable[[Any], None], qos: QoSProfile) -> None:
-        """As `subscribe`, for stamped messages that nodes of the same process hand over, see `handover`."""
+    def take_stream(
+        self,
+        message_type: type,
+        topic: str,
+        handler: Callable[[Any], None],
+        qos: QoSProfile,
+        at_once: bool = False,
+    ) -> None:
+        """As `subscribe`, for stamped messages that nodes of the same process hand over, see `handover.Inlet`."""
 
         def receive(message: Any) -> None:
             try:
@@ -122,7 +129,7 @@ class ManagedNode(LifecycleNode):
             except SparkError as error:
                 self.complain(str(error))
 
-        self._undo.append(Inlet(self, message_type, topic, receive, qos).close)
+        self._undo.append(Inlet(self, message_type, topic, receive, qos, at_once).close)
 
     def acting(self, action_type: type, name: str) -> ActionClient:
         """A client of an action."""

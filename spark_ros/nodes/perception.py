@@ -82,7 +82,8 @@ class PerceptionNode(ManagedNode):
         for camera in bundle.manifest.cameras:
             topic = topics.camera_features(camera)
             self._publishers_by_camera[camera] = self.stream(Image, topic, STREAM)
-            self.take_stream(kind, topics.camera_image(camera, compressed), self._receiver(camera), NEWEST_FRAME)
+            image = topics.camera_image(camera, compressed)
+            self.take_stream(kind, image, self._receiver(camera), NEWEST_FRAME, at_once=True)
         contract = FeatureContract.of(bundle.manifest)
         statistics = bundle.drift()
         self._drift = None if statistics is None else DriftMonitor(statistics)

@@ -84,6 +84,17 @@ def test_a_taker_in_the_same_process_gets_the_object_itself_in_its_own_thread(pa
     assert pair.got[0][0] is sent and pair.got[0][1] == "spin taker"
 
 
+def test_a_taker_who_only_lays_it_down_gets_it_before_the_sender_goes_on(pair: Pair) -> None:
+    got: list[tuple[Image, str]] = []
+    node = pair.taker
+    inlet = Inlet(node, Image, TOPIC, lambda m: got.append((m, threading.current_thread().name)), STREAM, at_once=True)
+    sent = pair.send(1_500_000_000)
+    assert got == [(sent, threading.current_thread().name)]
+    inlet.close()
+    pair.send(1_600_000_000)
+    assert len(got) == 1
+
+
 def test_somebody_outside_gets_a_copy_and_the_taker_no_second_one(pair: Pair) -> None:
     outside: list[Image] = []
     pair.sender.create_subscription(Image, TOPIC, outside.append, STREAM)

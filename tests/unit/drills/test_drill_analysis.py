@@ -119,6 +119,11 @@ def test_a_gateway_that_did_not_run_has_asked_for_nothing_meanwhile() -> None:
     assert found.acceleration <= 1.001 and found.jerk <= 1.0
     jerked = replace(paused, velocity=np.where((np.arange(120) > FAULT)[:, None], tape.velocity[0] + 1.0, velocity))
     assert peaks(jerked, SPEC, PERIOD_S).acceleration > 2, "a start out of a silence counts"
+    last = np.where(np.arange(120) == FAULT, 5 * 10**9 - 10**6, 0)
+    stated_late = replace(paused, setpoint_ns=paused.setpoint_ns + last)
+    assert peaks(stated_late, SPEC, PERIOD_S).acceleration <= 1.001, "the arm had received it in time"
+    sent_late = replace(stated_late, command_ns=tape.command_ns + last)
+    assert peaks(sent_late, SPEC, PERIOD_S).acceleration > 2, "the old speed, to an arm that stands"
 
 
 def test_a_jump_of_a_command_is_a_peak() -> None:
