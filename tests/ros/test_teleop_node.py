@@ -82,6 +82,8 @@ def test_a_gamepad_drives_takes_over_and_hands_back_without_dropping_the_cube(
     graph.client.create_timer(0.05, lambda: setpoints.publish(message_from_joints(held)))
     assert until(lambda: joys[-1].axes[0] == pytest.approx(0.5)), "the gripper goes on from where the policy has it"
 
+    mode_known = lambda: "teleop" in graph.health and graph.health["teleop"][2]["mode"] == "policy"  # noqa: E731
+    assert until(mode_known), "it takes over from a policy, and from nobody it has not heard of"
     assert called == []
     pad.send(EV_ABS, LEFT_Y, -32768)
     pad.send(EV_KEY, LEFT_BUMPER, 1)
