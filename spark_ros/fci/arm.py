@@ -1,7 +1,10 @@
 """The arm on the FCI: what it says of itself, and joint velocities for it to move with.
 
 Velocities are streamed as `franky` motions, each of which ends by itself: where the next one never comes, because this
-program is slow, hangs or has died, the arm brakes and holds. libfranka's own rate limiter stays on. It only touches
+program is slow, hangs or has died, the arm brakes and holds. Every joint moves and brakes as fast as it can by itself:
+left alone, franky would let all of them arrive at the same time, and who must brake would wait for who has far to go.
+
+libfranka's own rate limiter stays on. It only touches
 what would be refused otherwise, and without it the end of a motion is refused (`franka-sim`, which judges as the robot
 does: joint_motion_generator_acceleration_discontinuity).
 """
@@ -18,10 +21,9 @@ from spark_ros.fci.connection import Address, first_line, load_franky, open_robo
 from spark_ros.robots.spec import JointLimits
 
 JOINTS = 7
-MOTION_S = 0.2  # how long a velocity is held where no other follows
-# Parts of the arm's limits that motions are planned with: what is sent in single precision and filtered on its way must
-# still be within them.
-ACCELERATION_PART, JERK_PART = 0.95, 0.5
+# Parts of the arm's limits that motions are planned with: what is filtered on its way, and goes on from a state that
+# came late, must still be within them.
+ACCELERATION_PART, JERK_PART = 0.95, 0.3
 
 
 class ConnectionLost(SparkError):
@@ -40,6 +42,8 @@ class Reading:
         position: rad, measured.
         velocity: rad/s, measured.
         desired: rad, where its controller wants it to be.
+        desired_velocity: rad/s, the same way.
+        desired_acceleration: rad/s^2, the same way.
         mode: Number of libfranka's RobotMode; `control.vendor.FRANKA_ROBOT_MODES` names them.
         errors: Names of its current errors.
         clock_ms: The robot's clock.
@@ -49,6 +53,8 @@ class Reading:
     position: FloatArray
     velocity: FloatArray
     desired: FloatArray
+    desired_velocity: FloatArray
+    desired_acceleration: FloatArray
     mode: int
     errors: tuple[str, ...]
     clock_ms: int
@@ -56,7 +62,12 @@ class Reading:
 
 
 class FciArm:
-    """A connected arm; from one thread at a time."""
+    """A connected arm; from one thread at a time.
+
+    Attributes:
+        acceleration: (J,) rad/s^2 that motions are planned with.
+        jerk: (J,) rad/s^3 that they are planned with.
+    """
 
     def __init__(self, address: Address, limits: JointLimits, torque_threshold: float, force_threshold: float) -> None:
         """Connects.
@@ -98,14 +109,16 @@ class FciArm:
             np.array(state.q, dtype=np.float64),
             np.array(state.dq, dtype=np.float64),
             np.array(state.q_d, dtype=np.float64),
+            np.array(state.dq_d, dtype=np.float64),
+            np.array(state.ddq_d, dtype=np.float64),
             int(state.robot_mode),
             tuple(name for name in self._error_names if getattr(errors, name)),
             int(state.time.to_msec()),
             float(state.control_command_success_rate),
         )
 
-    def drive(self, velocity: FloatArray) -> None:
-        """Goes on with these velocities (J,), rad/s, for `MOTION_S`, unless told otherwise before.
+    def drive(self, velocity: FloatArray, hold_s: float) -> None:
+        """Goes on with these velocities (J,), rad/s, for so long, unless told otherwise before, and brakes then.
 
         Raises:
             ConnectionLost: The robot does not answer.
@@ -113,12 +126,13 @@ class FciArm:
         """
         franky = self._franky
         within = np.clip(velocity, -self._fastest, self._fastest)
-        self._move(franky.JointVelocityMotion(within, franky.Duration(round(1e3 * MOTION_S))))
+        by_itself = franky.RelativeDynamicsFactor.MAX_DYNAMICS  # no synchronisation where it is not necessary
+        self._move(franky.JointVelocityMotion(within, franky.Duration(round(1e3 * hold_s)), by_itself))
 
     def brake(self) -> None:
         """Comes to rest within the limits and holds; raises as `drive`."""
         if self._robot.is_in_control:
-            self._move(self._franky.JointVelocityStopMotion())
+            self._move(self._franky.JointVelocityStopMotion(self._franky.RelativeDynamicsFactor.MAX_DYNAMICS))
 
     def finished(self) -> bool:
         """Whether the arm is told nothing at present.
@@ -162,8 +176,8 @@ class FciArm:
         """Left alone, franky 2.0.0 plans every arm with a Panda's acceleration and jerk, which an FR3 refuses."""
         robot = self._robot
         self._fastest = np.minimum(limits.velocity, np.array(robot.joint_velocity_limit.max))
-        for known, wanted in (
-            (robot.joint_acceleration_limit, ACCELERATION_PART * limits.acceleration),
-            (robot.joint_jerk_limit, JERK_PART * limits.jerk),
-        ):
-            known.set(np.minimum(wanted, np.array(known.max)))
+        known = robot.joint_acceleration_limit, robot.joint_jerk_limit
+        self.acceleration = np.minimum(ACCELERATION_PART * limits.acceleration, np.array(known[0].max))
+        self.jerk = np.minimum(JERK_PART * limits.jerk, np.array(known[1].max))
+        known[0].set(self.acceleration)
+        known[1].set(self.jerk)

@@ -17,6 +17,7 @@ import numpy as np
 from spark_ros.contracts import FloatArray, SparkError
 from spark_ros.control.vendor import FRANKA_ROBOT_MODES, VendorState
 from spark_ros.fci.arm import ConnectionLost, MotionAborted, Reading
+from spark_ros.fci.envelope import Movement
 from spark_ros.fci.follower import Follower
 from spark_ros.robots.spec import RobotSpec
 
@@ -27,10 +28,13 @@ CLOSING_S = 2.0  # longest braking; whoever lets go of franky's robot before its
 class Arm(Protocol):
     """What the link needs of `arm.FciArm`."""
 
+    acceleration: FloatArray
+    jerk: FloatArray
+
     def read(self) -> Reading:
         """See `FciArm.read`."""
 
-    def drive(self, velocity: FloatArray) -> None:
+    def drive(self, velocity: FloatArray, hold_s: float) -> None:
         """See `FciArm.drive`."""
 
     def brake(self) -> None:
@@ -75,8 +79,9 @@ class Link:
             SparkError: No connection.
         """
         self._connect, self._spec, self._largest_gap = connect, spec, largest_gap
-        self._follower = Follower(spec.limits)
-        self._arm: Arm | None = connect()
+        arm = connect()
+        self._arm: Arm | None = arm
+        self._follower = Follower(spec.limits, arm.acceleration, arm.jerk)
         self._reading: Reading | None = None
         self._heard_s = time.monotonic()  # when its clock last went on
         self._latched = ""
@@ -143,9 +148,10 @@ class Link:
             )
         if not self._following:
             self._follower.start(setpoint)  # a gap at the beginning is to be closed, not followed as if it were motion
-        velocity = self._follower.velocity(setpoint, reading.desired, elapsed_s)
+        now = Movement(reading.position, reading.desired, reading.desired_velocity, reading.desired_acceleration)
+        order = self._follower.step(setpoint, now, elapsed_s)
         self._following = True
-        self._tell(lambda arm: arm.drive(velocity))
+        self._tell(lambda arm: arm.drive(order.velocity, order.hold_s))
 
     def hold(self) -> None:
         """Brings the arm to rest where it is."""

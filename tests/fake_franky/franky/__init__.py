@@ -64,13 +64,19 @@ class Duration:
         return self._milliseconds
 
 
+class RelativeDynamicsFactor:
+    MAX_DYNAMICS = "every joint by itself"
+
+
 class JointVelocityMotion:
-    def __init__(self, target: Any, duration: Duration) -> None:
+    def __init__(self, target: Any, duration: Duration, dynamics: Any) -> None:
+        assert dynamics == RelativeDynamicsFactor.MAX_DYNAMICS
         self.target, self.seconds = np.array(target), duration.to_msec() * 1e-3
 
 
-class JointVelocityStopMotion:
-    target, seconds = np.zeros(7), 0.0
+class JointVelocityStopMotion(JointVelocityMotion):
+    def __init__(self, dynamics: Any) -> None:
+        super().__init__(np.zeros(7), Duration(0), dynamics)
 
 
 class Limit:
@@ -120,6 +126,8 @@ class Robot:
                 q=self._q,
                 dq=self._v,
                 q_d=self._q,
+                dq_d=self._v,
+                ddq_d=np.zeros(7),
                 robot_mode=mode,
                 current_errors=errors,
                 time=Duration(int(1e3 * self._then)),

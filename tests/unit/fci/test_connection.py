@@ -78,7 +78,7 @@ def test_why_the_robot_lets_nobody_in(franky: tuple[ModuleType, Tell], happening
 def test_the_arm_moves_as_long_as_it_is_told_to(franky: tuple[ModuleType, Tell]) -> None:
     connected = arm()
     begin = connected.read().position
-    connected.drive([0.5] * 7)
+    connected.drive([0.5] * 7, 0.2)
     assert not connected.finished()
     connected.brake()
     assert connected.finished()
@@ -88,10 +88,10 @@ def test_the_arm_moves_as_long_as_it_is_told_to(franky: tuple[ModuleType, Tell])
 def test_an_unplugged_cable_and_a_reflex_are_different_things(franky: tuple[ModuleType, Tell]) -> None:
     _, tell = franky
     connected = arm()
-    connected.drive([0.1] * 7)
+    connected.drive([0.1] * 7, 0.2)
     tell(mode=4, errors=["joint_reflex"])
     with pytest.raises(MotionAborted, match="aborted by reflex"):
-        connected.drive([0.1] * 7)
+        connected.drive([0.1] * 7, 0.2)
     assert connected.read().errors == ("joint_reflex",)
     tell(silent=True)
     with pytest.raises(ConnectionLost, match="check cable"):
