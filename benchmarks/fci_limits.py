@@ -3,9 +3,12 @@
     python -m benchmarks.fci_limits [--minutes 10] [--quick] [--json] [--save]
 
 The gateway and `fci_arm` with the real libfranka, in front of franka-sim, which aborts a motion with the error that a
-real FR3 would raise (joint limits, velocities, accelerations, jerks, torque rates). A random policy (chunks that jump)
-and a random operator (twists, the gripper, a deadman that is let go of) take turns. A gateway that holds is engaged
-again; an arm that is not ready any more is what must not happen.
+real FR3 would raise (joint limits, velocities, accelerations, jerks, torque rates). A random operator (twists, the
+gripper, a deadman that is let go of) takes turns with two random policies, whose chunks jump: one goes to points, one
+to postures anywhere between the joints' limits. A gateway that holds is engaged again; an arm that is not ready any
+more is what must not happen.
+
+Where franka-sim is unlike a robot it is changed (`benchmarks.fci.server.one_clock`); `--as-shipped` leaves it as it is.
 
 franka-sim stops an arm whose links come within 5 cm of each other, a distance of its own choice, where the gateway by
 itself lets them come to 2 cm: here it is told to keep 6.
@@ -26,7 +29,7 @@ from geometry_msgs.msg import TwistStamped
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import MultiDOFJointTrajectory
+from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 from benchmarks.common import ROOT, entry, finish, make_parser, parse, spread
 from benchmarks.fci.franka_sim import HOST, serving
@@ -55,11 +58,12 @@ def main() -> None:
     """Measures and prints."""
     parser = make_parser(__doc__, "30 s of commands")
     parser.add_argument("--minutes", type=float, default=10.0, help="of commands (default: %(default)s)")
+    parser.add_argument("--as-shipped", action="store_true", help="franka-sim without our changes to it")
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
     options = parse(parser)
     load_franky()  # before anything starts
     seconds = 30.0 if options.quick else 60.0 * options.minutes
-    with serving(LOGS) as log:
+    with serving(LOGS, as_shipped=options.as_shipped) as log:
         parameters = LOGS / "parameters.yaml"
         setting = f"gateway: {{ros__parameters: {{collision_margin_m: {MARGIN_M}}}}}\n"
         parameters.write_text(setting, encoding="utf-8")
@@ -78,6 +82,7 @@ def main() -> None:
             with Mischief(graph, np.random.default_rng(options.seed)) as mischief:
                 measured = mischief.run(seconds)
         words = log.read_text(encoding="utf-8", errors="replace")
+    measured["franka_sim"] = "as shipped" if options.as_shipped else "one clock"
     measured["collision_margin_m"] = MARGIN_M
     measured["violations_logged"] = len(re.findall(r"violation|discontinuity", words))
     # An arm in slow motion is behind its setpoints, and the gateway stops it.
@@ -86,7 +91,7 @@ def main() -> None:
 
 
 class Mischief:
-    """A policy and an operator without sense, in turns."""
+    """Two policies and an operator without sense, in turns."""
 
     def __init__(self, graph: Bringup, rng: np.random.Generator) -> None:
         """Joins the running graph."""
@@ -100,10 +105,12 @@ class Mischief:
         self._executor.add_node(node)
         self._mode, self._status = "", {"ready": True, "reason": ""}
         self._joints: JointState | None = None
+        self._to_postures = False  # the policy at present
         node.create_subscription(String, topics.GATEWAY_MODE, self._on_mode, LATCHED)
         node.create_subscription(String, topics.ARM_STATUS, self._on_status, LATCHED)
         node.create_subscription(JointState, topics.JOINT_STATES, self._on_joints, SENSOR)
         self._chunks = node.create_publisher(MultiDOFJointTrajectory, topics.EE_CHUNK, NEWEST)
+        self._joint_chunks = node.create_publisher(JointTrajectory, topics.JOINT_CHUNK, NEWEST)
         self._twists = node.create_publisher(TwistStamped, topics.TELEOP_TWIST, STREAM)
         self._joys = node.create_publisher(Joy, topics.TELEOP_JOY, STREAM)
         self._stops: list[str] = []
@@ -129,6 +136,7 @@ class Mischief:
         begin, turn = time.monotonic(), 0
         while (left := begin + seconds - time.monotonic()) > 0:
             mode = (Mode.POLICY, Mode.TELEOP)[turn % 2]
+            self._to_postures = turn % 4 == 2
             self._turn(mode, min(TURN_S, left, seconds / 2))
             turn += 1
         return {
@@ -159,26 +167,31 @@ class Mischief:
         """Somewhere else, at another speed; now and then far too far or too fast."""
         rng, workspace = self._rng, self._spec.workspace
         self._goal = rng.uniform(workspace.lower, workspace.upper)
+        self._posture = rng.uniform(self._spec.limits.position_lower, self._spec.limits.position_upper)
         self._twist = rng.normal(0.0, 1.0, 6) * ([0.3] * 3 + [1.0] * 3)
         self._deadman = rng.random() < 0.9
         self._width = float(rng.choice([0.0, self._spec.gripper.max_width]))
         self._hurry = rng.uniform(0.1, 1.5)
 
     def _send_chunk(self) -> None:
-        """Straight towards a random point from where the tool is, with noise: plans jump from one to the next."""
+        """Straight towards a random point or posture from where the arm is: plans jump from one to the next."""
         if self._joints is None:
             return
-        state = joints_from_message(self._joints)
-        pose = vector_from_pose(self._kinematics.forward(state.select(self._spec.joint_names).position))
-        way = self._goal - pose[:3]
-        steps = np.arange(1, HORIZON + 1)[:, None] * STEP_S * self._hurry
-        values = np.tile(pose, (HORIZON, 1))
-        values[:, :3] += np.minimum(steps, 1.0) * way * 0.5 + self._rng.normal(0.0, 0.005, (HORIZON, 3))
+        names = self._spec.joint_names
+        position = joints_from_message(self._joints).select(names).position
+        steps = 0.5 * np.minimum(np.arange(1, HORIZON + 1)[:, None] * STEP_S * self._hurry, 1.0)
         width: FloatArray = np.full(HORIZON, self._width)
         stamp = self._node.get_clock().now().nanoseconds
-        self._chunks.publish(
-            message_from_chunk(ActionChunk(ActionKind.EE_POSE, values, width, (), STEP_S, stamp), self._spec)
-        )
+        if self._to_postures:
+            values = position + steps * (self._posture - position)
+            chunk = ActionChunk(ActionKind.JOINT_POSITION, values, width, names, STEP_S, stamp)
+            self._joint_chunks.publish(message_from_chunk(chunk, self._spec))
+            return
+        pose = vector_from_pose(self._kinematics.forward(position))
+        values = np.tile(pose, (HORIZON, 1))
+        values[:, :3] += steps * (self._goal - pose[:3]) + self._rng.normal(0.0, 0.005, (HORIZON, 3))
+        chunk = ActionChunk(ActionKind.EE_POSE, values, width, (), STEP_S, stamp)
+        self._chunks.publish(message_from_chunk(chunk, self._spec))
 
     def _send_twist(self) -> None:
         stamp = self._node.get_clock().now().nanoseconds

@@ -24,18 +24,20 @@ from spark_ros.contracts import SparkError
 VERSION = "1.1.7"
 REQUIREMENTS = (f"franka-sim=={VERSION}", "numpy==1.26.4", "mujoco==3.2.7")
 FRANKA_SIM = OwnEnvironment("franka-sim", f"franka-sim-{VERSION}", REQUIREMENTS)
+SERVER = Path(__file__).parent / "server" / "one_clock.py"  # franka-sim's own, more like a robot
 HOST = "127.0.0.1"  # it listens on every address of this machine
 START_S = 90.0
 READY = "Server ready for new client"
 
 
 @contextmanager
-def serving(logs: Path, *options: str) -> Iterator[Path]:
+def serving(logs: Path, *options: str, as_shipped: bool = False) -> Iterator[Path]:
     """A server with motion limits enforced, as long as the block lasts; its log.
 
     Args:
         logs: Folder for the log and the model.
         options: More of its command line's.
+        as_shipped: Without the changes of `SERVER`.
 
     Raises:
         SparkError: It does not start.
@@ -45,7 +47,8 @@ def serving(logs: Path, *options: str) -> Iterator[Path]:
     log = logs / "franka_sim.log"
     variables = {**clean_variables(), "FR3_MJCF": str(_model(logs)), "OMP_NUM_THREADS": "1"}
     with log.open("w") as output:
-        command = [str(python), "-m", "franka_sim.run_server", "--enforce-motion-limits", *options]
+        server = ["-m", "franka_sim.run_server"] if as_shipped else [str(SERVER)]
+        command = [str(python), *server, "--enforce-motion-limits", *options]
         process = subprocess.Popen(command, env=variables, stdout=output, stderr=subprocess.STDOUT)
     try:
         _await(process, log)
