@@ -17,6 +17,7 @@ from spark_ros.robots.spec import JointLimits
 
 FRANKY_ACCELERATION = np.array([15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0])  # rad/s^2, most that franky 2.0.0 plans with
 CYCLE_S = 0.001
+LATE = 2  # cycles from a state that is read until the motion that was made of it begins
 FILTER = CYCLE_S / (CYCLE_S + 1 / (2 * np.pi * 100.0))
 
 
@@ -46,10 +47,14 @@ class FrankyForTests:
         task.max_acceleration = self.motion_jerk
         task.max_jerk = [np.inf] * size
         task.synchronization = ruckig.Synchronization.Time if together else ruckig.Synchronization.TimeIfNecessary
-        self._left = 0
+        self._left, self._until_next = 0, -1
+        self._next = (self._planned, 0.0)
 
     def drive(self, velocity: FloatArray, seconds: float) -> None:
-        """A new motion, from the next cycle on."""
+        """A new motion, after `LATE` cycles."""
+        self._next, self._until_next = (velocity, seconds), LATE
+
+    def _begin(self, velocity: FloatArray, seconds: float) -> None:
         self._left = round(seconds / CYCLE_S)
         task = self._task
         task.current_position, task.current_velocity = self._planned, self.acceleration
@@ -58,6 +63,9 @@ class FrankyForTests:
 
     def cycle(self) -> None:
         """A millisecond."""
+        if self._until_next == 0:
+            self._begin(*self._next)
+        self._until_next -= 1
         if self._left == 0:
             self._task.target_position = np.zeros_like(self.position)
         self._left -= 1
