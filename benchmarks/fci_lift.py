@@ -4,7 +4,8 @@
 
 The robot answers libfranka with the servers of franky-sim, in front of the scenes of `make demo`. In step: gateway,
 policy and robot share one simulated clock, so the machine's load does not matter. Through ROS: the whole graph in real
-time, in which the robot needs most of a processor core; how much of real time it kept up with is part of the result.
+time, in which the robot needs most of a processor core and waits up to 5 ms for a command that is late; how much of
+real time it kept up with is part of the result.
 """
 
 from __future__ import annotations
