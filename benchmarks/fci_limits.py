@@ -87,7 +87,7 @@ def main() -> None:
     measured["violations_logged"] = len(re.findall(r"violation|discontinuity", words))
     # An arm in slow motion is behind its setpoints, and the gateway stops it.
     measured["of_real_time"] = percentiles(map(float, re.findall(r"running at ([\d.]+)x real time", words)))
-    finish(options, "fci_limits", measured, show, ros=True)
+    finish(options, "fci_limits_as_shipped" if options.as_shipped else "fci_limits", measured, show, ros=True)
 
 
 class Mischief:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 PROGRAM = "spark-ros"
 OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130  # 130 as a shell reports Ctrl-C
@@ -48,18 +49,46 @@ exit status: 0 done, 1 something did not work, 2 wrong use or something to put r
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `spark-ros`; returns the exit status."""
     options = argparse.Namespace(interrupted="interrupted")
-    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be told to end is to be interrupted
-    try:
-        parser().parse_args(arguments, options)
-        return _run(options)
-    except KeyboardInterrupt:
+    with _Interrupts() as interrupts:
+        try:
+            parser().parse_args(arguments, options)
+            return _run(options)
+        except KeyboardInterrupt:
+            pass
+        except BrokenPipeError:  # the reader (| head) has gone; nothing may be written to stdout at exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        except Exception as error:
+            if not interrupts.seen:
+                return _refused(error)
         _say(options.interrupted)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader (| head) has gone; nothing may be written to stdout at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    finally:
-        signal.signal(signal.SIGTERM, terminated)
+
+
+class _Interrupts:
+    """Within it Ctrl-C and SIGTERM raise KeyboardInterrupt, and it is known that they did.
+
+    Some libraries report a KeyboardInterrupt that comes while they call C as an error of their own (ctypes as an
+    ArgumentError, say); it is Ctrl-C all the same.
+    """
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def __enter__(self) -> _Interrupts:
+        wanted = [signal.SIGTERM]
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as in the background
+            wanted.append(signal.SIGINT)
+        self._previous = {number: signal.signal(number, self._interrupt) for number in wanted}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.seen = True
+        raise KeyboardInterrupt
 
 
 def parser() -> argparse.ArgumentParser:
@@ -79,7 +108,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from spark_ros.contracts import SparkError
     from spark_ros.training.interrupt import Interrupted
 
     try:
@@ -87,15 +115,21 @@ def _run(options: argparse.Namespace) -> int:
     except Interrupted as stopped:
         _say(str(stopped))
         return INTERRUPTED
-    except SparkError as error:
+
+
+def _refused(error: Exception) -> int:
+    """Says in a sentence what is wrong; what is nobody's mistake but ours is raised again, with its traceback."""
+    from spark_ros.contracts import SparkError
+
+    if isinstance(error, SparkError):
         _say(f"error: {error}")
         return REFUSED
-    except ModuleNotFoundError as error:
+    if isinstance(error, ModuleNotFoundError):
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        _say(f"error: this needs the Python module {error.name}: pip install 'spark_ros[{extra}]'")
-        return REFUSED
+        if extra is not None:
+            _say(f"error: this needs the Python module {error.name}: pip install 'spark_ros[{extra}]'")
+            return REFUSED
+    raise error
 
 
 def _say(text: str) -> None:

@@ -48,9 +48,8 @@ def child_environment(
     environment = dict(os.environ)
     ours = {str(config_file(name)) for name in (LARGE_SEGMENT, SMALL_SEGMENT)}
     for name, value in transport_environment(local_only=local_only, sends_images=sends_images).items():
-        if environment.get(name, value) in ours:  # what a graph of ours set for this process, not its user
+        if environment.get(name) in (None, *ours):  # a graph of ours may have set it for this process, not its user
             environment[name] = value
-        environment.setdefault(name, value)
     environment["ROS_DOMAIN_ID"] = str(domain_id)
     environment["PYTHONUNBUFFERED"] = "1"  # a node's last words must reach its log
     environment["PYTHONPATH"] = _joined(Path(spark_ros.__file__).resolve().parents[1], environment.get("PYTHONPATH"))

@@ -127,7 +127,7 @@ class Gateway:
         if speed is None:
             return self._distrust(complaint)
         if self._mode is Mode.POLICY:
-            self._motion.tool_speed = None if complaint is None else speed
+            self._motion.limit_tool_speed(None if complaint is None else speed)
             engaged = _ENGAGED.format(self._mode.value)
             self._reason = engaged if complaint is None else f"slow, {speed} m/s: {complaint}"
         return Outcome(True, "")
@@ -180,7 +180,7 @@ class Gateway:
         self._operator.begin(press_anew=self._mode is not Mode.POLICY)
         self._frozen.clear()
         self._drift.clear()
-        self._motion.tool_speed = None
+        self._motion.limit_tool_speed(None)
         self._engaged_at = now
         return self._enter(mode, _ENGAGED.format(mode.value))
 

@@ -41,18 +41,13 @@ class Motion:
         self._reference = spec.home  # joints of the last target: where the next inverse kinematics starts
         self._slower = 1.0
 
-    @property
-    def tool_speed(self) -> float | None:
-        """Highest speed of the tool, m/s, where it is to be lower than the arm's; its turning speed falls with it."""
-        return self._slower * self._spec.ee_max_linear_speed if self.is_slowed else None
-
-    @tool_speed.setter
-    def tool_speed(self, speed: float | None) -> None:
+    def limit_tool_speed(self, speed: float | None) -> None:
+        """Moves the tool no faster than this, m/s, and turns it as much slower; None: as fast as the arm may."""
         self._slower = 1.0 if speed is None else min(1.0, speed / self._spec.ee_max_linear_speed)
 
     @property
     def is_slowed(self) -> bool:
-        """True where `tool_speed` is lower than the arm's; the gripper then keeps its opening in `follow`."""
+        """True where the tool is slower than the arm may be; the gripper then keeps its opening in `follow`."""
         return self._slower < 1.0
 
     @property

@@ -21,6 +21,7 @@ from rclpy.qos import QoSProfile
 from spark_ros.contracts import SparkError
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level
 from spark_ros.nodes.handover import Inlet, Outlet
+from spark_ros.nodes.memory import give_back_freed_memory
 from spark_ros.nodes.parameters import Defaults, Parameters
 from spark_ros.nodes.timers import every
 
@@ -92,18 +93,10 @@ class ManagedNode(LifecycleNode):
         With `numbered` the handler is also given the publisher's number of the message, None where the middleware
         does not number them.
         """
-
-        def receive(message: Any) -> None:
-            try:
-                handler(message)
-            except SparkError as error:
-                self.complain(str(error))
+        receive = self._complaining(handler)
 
         def receive_numbered(message: Any, info: Any) -> None:
-            try:
-                handler(message, info["publication_sequence_number"])
-            except SparkError as error:
-                self.complain(str(error))
+            receive(message, info["publication_sequence_number"])
 
         callback: Callable[..., None] = receive_numbered if numbered else receive
         subscription = self.create_subscription(message_type, topic, callback, qos, **options)
@@ -114,22 +107,10 @@ class ManagedNode(LifecycleNode):
         return Outlet(self.advertise(message_type, topic, qos))
 
     def take_stream(
-        self,
-        message_type: type,
-        topic: str,
-        handler: Callable[[Any], None],
-        qos: QoSProfile,
-        at_once: bool = False,
+        self, kind: type, topic: str, handler: Callable[[Any], None], qos: QoSProfile, at_once: bool = False
     ) -> None:
         """As `subscribe`, for stamped messages that nodes of the same process hand over, see `handover.Inlet`."""
-
-        def receive(message: Any) -> None:
-            try:
-                handler(message)
-            except SparkError as error:
-                self.complain(str(error))
-
-        self._undo.append(Inlet(self, message_type, topic, receive, qos, at_once).close)
+        self._undo.append(Inlet(self, kind, topic, self._complaining(handler), qos, at_once).close)
 
     def acting(self, action_type: type, name: str) -> ActionClient:
         """A client of an action."""
@@ -156,6 +137,17 @@ class ManagedNode(LifecycleNode):
             self._complained[sentence] = now
             self.get_logger().error(sentence)
 
+    def _complaining(self, handler: Callable[..., None]) -> Callable[..., None]:
+        """The handler, whose refusals become complaints."""
+
+        def handle(*message: Any) -> None:
+            try:
+                handler(*message)
+            except SparkError as error:
+                self.complain(str(error))
+
+        return handle
+
     # --- transitions -----------------------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -163,6 +155,7 @@ class ManagedNode(LifecycleNode):
         result = self._attempt(self.setup, "configure")
         if result is not TransitionCallbackReturn.SUCCESS:
             self._teardown()
+        give_back_freed_memory()
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +85,32 @@ def test_an_interrupted_training_is_no_error(monkeypatch, capsys):
 def test_ctrl_c_is_one_line_and_exit_130(monkeypatch, capsys):
     assert run(monkeypatch, KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "spark-ros: interrupted\n"
+
+
+def test_ctrl_c_that_a_library_reports_as_its_own_error_is_ctrl_c(monkeypatch, capsys):
+    def start(*_):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ctypes.ArgumentError("argument 1: KeyboardInterrupt") from None
+
+    monkeypatch.setattr(up, "_run", start)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main(["up"]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "spark-ros: interrupted\n"
+
+
+def test_ctrl_c_that_is_ignored_in_the_background_stays_ignored(monkeypatch):
+    monkeypatch.setattr(up, "_run", lambda *_: signal.raise_signal(signal.SIGINT) or 0)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert cli.main(["up"]) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch, capsys):
