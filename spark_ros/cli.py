@@ -61,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:
             if not interrupts.seen:
                 return _refused(error)
+            if KeyboardInterrupt.__name__ not in str(error):  # something else went wrong on the way out
+                _say(f"{type(error).__name__}: {error}")
         _say(options.interrupted)
         return INTERRUPTED
 

@@ -24,7 +24,7 @@ from spark_ros.contracts import SparkError
 VERSION = "1.1.7"
 REQUIREMENTS = (f"franka-sim=={VERSION}", "numpy==1.26.4", "mujoco==3.2.7")
 FRANKA_SIM = OwnEnvironment("franka-sim", f"franka-sim-{VERSION}", REQUIREMENTS)
-SERVER = Path(__file__).parent / "server" / "one_clock.py"  # franka-sim's own, more like a robot
+SERVER = Path(__file__).parent / "server" / "one_clock.py"  # franka-sim's own, with one clock
 HOST = "127.0.0.1"  # it listens on every address of this machine
 START_S = 90.0
 READY = "Server ready for new client"

@@ -4,9 +4,8 @@ Velocities are streamed as `franky` motions, each of which ends by itself: where
 program is slow, hangs or has died, the arm brakes and holds. Every joint moves and brakes as fast as it can by itself:
 left alone, franky would let all of them arrive at the same time, and who must brake would wait for who has far to go.
 
-libfranka's own rate limiter stays on. It only touches
-what would be refused otherwise, and without it the end of a motion is refused (`franka-sim`, which judges as the robot
-does: joint_motion_generator_acceleration_discontinuity).
+libfranka's own rate limiter stays on. It only touches what would be refused otherwise, and without it the end of a
+motion is refused (`franka-sim`, which judges as the robot does: joint_motion_generator_acceleration_discontinuity).
 """
 
 from __future__ import annotations
@@ -176,8 +175,8 @@ class FciArm:
         """Left alone, franky 2.0.0 plans every arm with a Panda's acceleration and jerk, which an FR3 refuses."""
         robot = self._robot
         self._fastest = np.minimum(limits.velocity, np.array(robot.joint_velocity_limit.max))
-        known = robot.joint_acceleration_limit, robot.joint_jerk_limit
-        self.acceleration = np.minimum(ACCELERATION_PART * limits.acceleration, np.array(known[0].max))
-        self.jerk = np.minimum(JERK_PART * limits.jerk, np.array(known[1].max))
-        known[0].set(self.acceleration)
-        known[1].set(self.jerk)
+        acceleration, jerk = robot.joint_acceleration_limit, robot.joint_jerk_limit
+        self.acceleration = np.minimum(ACCELERATION_PART * limits.acceleration, np.array(acceleration.max))
+        self.jerk = np.minimum(JERK_PART * limits.jerk, np.array(jerk.max))
+        acceleration.set(self.acceleration)
+        jerk.set(self.jerk)

@@ -7,7 +7,8 @@ may be told for a time only if a stop that begins when this time is over stays i
 Why two numbers settle that. Braking with the deceleration `_braking` from anywhere inside the envelope stays inside it:
 where the curve falls faster than the arm can brake, the envelope is the parabola of that deceleration that touches the
 curve. So it is enough that position and velocity are inside when the stop begins. A stop with limited jerk is never
-faster than one that begins half a ramp later at full strength; the arm goes on for that long.
+faster than one that begins half a ramp later at full strength; the arm goes on for that long, and where it was still
+speeding up for two more halves. The time counts from when the arm obeys, which is a little later than it was looked at.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from spark_ros.robots.spec import JointLimits
 
 MARGIN = 0.95  # of the permitted velocity; setpoints aim at 0.8 of it, and the rest is to catch up with them
 SHORT = 0.005  # rad, how much earlier a curve ends: what a joint may be from where its controller wants it
+TOP_PART = 0.99  # of a joint's highest velocity: what is told to catch up may not be all that it has
 BRAKING_PART = 0.75  # of the deceleration that the arm has: the end of a stop has a ramp too
-ANSWER_S = 0.006  # from reading a state until the arm obeys what was made of it: two cycles, filter, a slow thread
+ANSWER_S = 0.006  # from telling the arm until it obeys: two cycles, libfranka's filter, the way through franky's thread
 HALVINGS = 12  # when the highest velocity is looked for: to a thousandth of a rad/s
 BOTH_WAYS = np.array([[1.0], [-1.0]])  # downwards is upwards in a mirror
 
@@ -36,12 +38,14 @@ class Movement:
         desired: rad, where its controller wants it to be.
         velocity: rad/s, desired.
         acceleration: rad/s^2, desired.
+        age_s: How long ago that was so.
     """
 
     measured: FloatArray
     desired: FloatArray
     velocity: FloatArray
     acceleration: FloatArray
+    age_s: float = 0.0
 
 
 class Envelope:
@@ -85,21 +89,25 @@ class Envelope:
     def speed(self, position: FloatArray) -> FloatArray:
         """The envelope: rad/s (2, J) that a joint may have at these positions (2, J)."""
         braked = np.sqrt(self._touch_speed**2 + 2 * self._braking * np.maximum(self._touch - position, 0.0))
-        taper = self._limits.taper
+        top, taper = TOP_PART * self._limits.velocity, self._limits.taper
         if taper is None:
-            return np.minimum(braked, self._limits.velocity)
+            return np.minimum(braked, top)
         room = np.maximum(self._top - position, 0.0)
         curve = MARGIN * np.maximum(np.sqrt(taper.gain * room) - taper.offset, 0.0)
         inside = np.where(position < self._touch, np.minimum(curve, braked), curve)
-        return np.minimum(inside, self._limits.velocity)
+        return np.minimum(inside, top)
 
     def _permits(self, start: _Start, velocity: FloatArray, hold_s: float) -> FloatArray:
         """True (2, J) where a stop that begins after `hold_s` begins inside; also for who moves the other way."""
         speed, most = np.maximum(velocity, 0.0), start.speed
-        slowing_s = (most - speed) / self._acceleration
-        held_s = np.maximum(hold_s - start.late_s - slowing_s, 0.0)
-        slowed = most * start.late_s + (most**2 - speed**2) / (2 * self._acceleration) + speed * held_s
-        way = np.where(speed < most, slowed, speed * np.maximum(hold_s, start.late_s)) + speed * self._ramp_s
+        until_s, late_s = start.answer_s + hold_s, start.answer_s + self._ramp_s
+        changing_s = np.abs(most - speed) / self._acceleration
+        held_s = np.maximum(until_s - late_s - changing_s, 0.0)
+        slowed = most * late_s + (most**2 - speed**2) / (2 * self._acceleration) + speed * held_s
+        unfinished_s = np.where(hold_s < changing_s + 2 * self._ramp_s, 2 * self._ramp_s, 0.0)
+        quickened = speed * (np.maximum(until_s, late_s) + unfinished_s)
+        # Asked so that what is no number is not permitted.
+        way = np.where(speed >= most, quickened, slowed) + speed * self._ramp_s
         return (speed == 0.0) | (speed <= self.speed(start.position + way))
 
 
@@ -108,10 +116,10 @@ class _Start:
 
     def __init__(self, now: Movement, envelope: Envelope) -> None:
         self.position = np.maximum(now.measured * BOTH_WAYS, now.desired * BOTH_WAYS)
+        self.answer_s = now.age_s + ANSWER_S
         speeding_up = np.maximum(now.acceleration * BOTH_WAYS, 0.0)
-        gained = speeding_up * (ANSWER_S + speeding_up / (2 * envelope._jerk))
+        gained = speeding_up * (self.answer_s + speeding_up / (2 * envelope._jerk))
         self.speed = np.maximum(now.velocity * BOTH_WAYS + gained, 0.0)
-        self.late_s = ANSWER_S + envelope._ramp_s
 
 
 def _mirrored(lower: FloatArray, upper: FloatArray) -> FloatArray:

@@ -83,6 +83,7 @@ class Link:
         self._arm: Arm | None = arm
         self._follower = Follower(spec.limits, arm.acceleration, arm.jerk)
         self._reading: Reading | None = None
+        self._read_s = time.monotonic()  # when it was asked for
         self._heard_s = time.monotonic()  # when its clock last went on
         self._latched = ""
         self._following = False
@@ -107,6 +108,7 @@ class Link:
         if self._arm is None:
             return None
         before = self._reading
+        self._read_s = time.monotonic()
         try:
             reading = self._reading = self._arm.read()
         except ConnectionLost as error:
@@ -133,11 +135,17 @@ class Link:
             elapsed_s: Since the last call.
 
         Raises:
-            SparkError: The setpoint is far from the arm, which now holds.
+            SparkError: The setpoint is far from the arm, or the robot's state is not finite; the arm now holds.
         """
         reading = self._reading
         if self._arm is None or reading is None or self._latched:
             return
+        state = reading.position, reading.desired, reading.desired_velocity, reading.desired_acceleration
+        if not np.isfinite(state).all():
+            self.hold()
+            raise SparkError(
+                "the robot reports a joint state that is not finite: the arm holds; restart its control unit"
+            )
         gap = np.abs(setpoint - reading.desired)
         if not math.isfinite(gap.sum()) or gap.max() > self._largest_gap:
             worst = int(np.argmax(gap))
@@ -148,8 +156,7 @@ class Link:
             )
         if not self._following:
             self._follower.start(setpoint)  # a gap at the beginning is to be closed, not followed as if it were motion
-        now = Movement(reading.position, reading.desired, reading.desired_velocity, reading.desired_acceleration)
-        order = self._follower.step(setpoint, now, elapsed_s)
+        order = self._follower.step(setpoint, Movement(*state, age_s=time.monotonic() - self._read_s), elapsed_s)
         self._following = True
         self._tell(lambda arm: arm.drive(order.velocity, order.hold_s))
 

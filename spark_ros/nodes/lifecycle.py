@@ -21,7 +21,6 @@ from rclpy.qos import QoSProfile
 from spark_ros.contracts import SparkError
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level
 from spark_ros.nodes.handover import Inlet, Outlet
-from spark_ros.nodes.memory import give_back_freed_memory
 from spark_ros.nodes.parameters import Defaults, Parameters
 from spark_ros.nodes.timers import every
 
@@ -155,7 +154,6 @@ class ManagedNode(LifecycleNode):
         result = self._attempt(self.setup, "configure")
         if result is not TransitionCallbackReturn.SUCCESS:
             self._teardown()
-        give_back_freed_memory()
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -20,6 +20,7 @@ from spark_ros.nodes.diagnostics import Health, Level, Rate, in_ms
 from spark_ros.nodes.feature_contract import FeatureContract
 from spark_ros.nodes.handover import Outlet
 from spark_ros.nodes.lifecycle import ManagedNode
+from spark_ros.nodes.memory import give_back_freed_memory
 from spark_ros.nodes.messages import frame_from_compressed, frame_from_image, image_from_features
 from spark_ros.nodes.newest import Newest
 from spark_ros.nodes.qos import LATCHED, NEWEST_FRAME, STREAM
@@ -87,6 +88,7 @@ class PerceptionNode(ManagedNode):
         contract = FeatureContract.of(bundle.manifest)
         statistics = bundle.drift()
         self._drift = None if statistics is None else DriftMonitor(statistics)
+        give_back_freed_memory()
         self._drift_topic = self.advertise(Float32, topics.DRIFT, STREAM)
         self._stages = self.advertise(String, topics.STAGES, STREAM)
         self.advertise(String, topics.FEATURE_CONTRACT, LATCHED).publish(String(data=contract.to_json()))

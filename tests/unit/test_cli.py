@@ -104,6 +104,23 @@ def test_ctrl_c_that_a_library_reports_as_its_own_error_is_ctrl_c(monkeypatch, c
     assert capsys.readouterr().err == "spark-ros: interrupted\n"
 
 
+def test_what_goes_wrong_after_ctrl_c_is_told_too(monkeypatch, capsys):
+    def start(*_):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise OSError("no space left on the disk") from None
+
+    monkeypatch.setattr(up, "_run", start)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main(["up"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["spark-ros: OSError: no space left on the disk", "spark-ros: interrupted"]
+
+
 def test_ctrl_c_that_is_ignored_in_the_background_stays_ignored(monkeypatch):
     monkeypatch.setattr(up, "_run", lambda *_: signal.raise_signal(signal.SIGINT) or 0)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

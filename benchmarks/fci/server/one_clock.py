@@ -1,4 +1,4 @@
-"""`franka_sim.run_server`, changed where franka-sim 1.1.7 is unlike a robot; what it judges stays as it is.
+"""`franka_sim.run_server`, changed where franka-sim 1.1.7 is unlike a robot; its limits stay, but for a rounding.
 
 One clock. As shipped, a thread moves the arm and another one serves the FCI, each as fast as it comes: on two cores the
 arm went a third further than it was told to. Here it moves a millisecond with every cycle of the FCI.

@@ -32,9 +32,9 @@ class FrankyForTests:
         motion_jerk: rad/s^3 that they are planned with.
     """
 
-    def __init__(self, limits: JointLimits, position: FloatArray, together: bool = False) -> None:
+    def __init__(self, limits: JointLimits, position: FloatArray, together: bool = False, late: int = LATE) -> None:
         """`together` plans all joints to arrive at the same time, as franky does unless it is told otherwise."""
-        self._limits = limits
+        self._limits, self._late = limits, late
         self.motion_acceleration = np.minimum(ACCELERATION_PART * limits.acceleration, FRANKY_ACCELERATION)
         self.motion_jerk = JERK_PART * limits.jerk
         size = limits.velocity.size
@@ -51,8 +51,8 @@ class FrankyForTests:
         self._next = (self._planned, 0.0)
 
     def drive(self, velocity: FloatArray, seconds: float) -> None:
-        """A new motion, after `LATE` cycles."""
-        self._next, self._until_next = (velocity, seconds), LATE
+        """A new motion, some cycles later."""
+        self._next, self._until_next = (velocity, seconds), self._late
 
     def _begin(self, velocity: FloatArray, seconds: float) -> None:
         self._left = round(seconds / CYCLE_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from spark_ros.robots.spec import JointLimits, load_robot
 
 FR3 = load_robot("fr3")
 LIMITS = FR3.limits
+FER = load_robot("fer")
 TICK_S = 0.01
 UNTAPERED = replace(LIMITS, taper=None)
 
@@ -30,7 +32,7 @@ class Rig:
     """
 
     def __init__(
-        self, start: FloatArray, limits: JointLimits = LIMITS, astray: float = 0.0, slow: float = 1.0, **how: bool
+        self, start: FloatArray, limits: JointLimits = LIMITS, astray: float = 0.0, slow: float = 1.0, **how: Any
     ) -> None:
         self.arm, self.limits = FrankyForTests(limits, start, **how), limits
         self.follower = Follower(limits, self.arm.motion_acceleration, self.arm.motion_jerk)
@@ -77,14 +79,14 @@ def wandering(seed: int, limits: JointLimits = LIMITS, seconds: float = 15.0) ->
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    "astray, slow, unheard",
-    [(0.0, 1.0, 0.0), (0.0, 1.0, 0.5), (0.3, 0.7, 0.0), (0.0, 0.6, 0.3)],
-    ids=["as it should be", "every other tick is lost", "the arm goes astray", "in slow motion"],
+    "astray, slow, unheard, late",
+    [(0.0, 1.0, 0.0, 2), (0.0, 1.0, 0.5, 2), (0.3, 0.7, 0.0, 2), (0.0, 0.6, 0.3, 2), (0.0, 1.0, 0.3, 6)],
+    ids=["as it should be", "every other tick is lost", "the arm goes astray", "in slow motion", "obeyed late"],
 )
 def test_no_joint_is_ever_faster_than_an_fr3_permits_where_it_is(
-    seed: int, astray: float, slow: float, unheard: float
+    seed: int, astray: float, slow: float, unheard: float, late: int
 ) -> None:
-    rig, rng = Rig(FR3.home, astray=astray, slow=slow), np.random.default_rng(seed)
+    rig, rng = Rig(FR3.home, astray=astray, slow=slow, late=late), np.random.default_rng(seed)
     for setpoint in wandering(seed):
         rig.tick(setpoint, told=rng.random() >= unheard)
     assert rig.used < 1.0
@@ -102,6 +104,24 @@ def test_an_arm_of_which_nobody_hears_any_more_brakes_inside(seed: int) -> None:
             rig.tick(FR3.home, told=False)
         assert rig.used < 1.0
         assert np.abs(rig.arm.velocity).max() < 1e-3
+
+
+@pytest.mark.parametrize("hold_s", HOLDS_S)
+@pytest.mark.parametrize("speed", [0.5, 1.5, 2.5])
+def test_an_arm_that_is_still_speeding_up_when_nobody_is_heard_any_more_brakes_inside(
+    hold_s: float, speed: float
+) -> None:
+    taper = LIMITS.taper
+    assert taper is not None
+    for room in np.linspace(0.02, 0.6, 12):
+        arm = FrankyForTests(LIMITS, taper.upper - room, late=6)
+        envelope = Envelope(LIMITS, arm.motion_acceleration, arm.motion_jerk)
+        now = Movement(arm.position, arm.position, arm.velocity, arm.acceleration)
+        arm.drive(envelope.nearest(now, np.full(7, speed), hold_s), hold_s)
+        for _ in range(600):
+            arm.cycle()
+            permitted = LIMITS.velocity_bounds(arm.position)[1]
+            assert (arm.velocity <= np.maximum(permitted, 1e-5)).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -122,6 +142,13 @@ def test_without_a_taper_the_arm_brakes_before_its_position_limits(seed: int) ->
     for setpoint in wandering(seed, UNTAPERED):
         rig.tick(setpoint)
         assert (rig.arm.position <= LIMITS.position_upper).all() and (rig.arm.position >= LIMITS.position_lower).all()
+
+
+def test_no_joint_of_a_panda_is_told_more_than_its_highest_velocity() -> None:
+    rig = Rig(FER.home, FER.limits)
+    for step in range(300):
+        rig.tick(rig.arm.position + 0.2 * np.where(step < 150, 1.0, -1.0))
+    assert 0.9 < rig.used < 1.0
 
 
 def test_joints_that_arrive_together_would_brake_too_late() -> None:
@@ -199,6 +226,34 @@ def test_an_arm_that_moves_away_from_its_limit_is_not_slowed_down() -> None:
     now = Movement(near, near, np.zeros(7), np.zeros(7))
     np.testing.assert_array_equal(envelope.nearest(now, np.full(7, -1.0), 0.03), np.full(7, -1.0))
     assert (envelope.nearest(now, np.full(7, 1.0), 0.03) < 0.2).all()
+
+
+@pytest.mark.parametrize("upwards", [True, False])
+def test_a_joint_beyond_its_limit_may_only_come_back(upwards: bool) -> None:
+    taper = LIMITS.taper
+    assert taper is not None
+    beyond, out = (taper.upper + 0.01, 1.0) if upwards else (taper.lower - 0.01, -1.0)
+    envelope = Envelope(LIMITS, 0.95 * LIMITS.acceleration, 0.3 * LIMITS.jerk)
+    now = Movement(beyond, beyond, np.zeros(7), np.zeros(7))
+    assert (np.abs(envelope.nearest(now, np.full(7, out), 0.03)) < 1e-3).all()
+    np.testing.assert_array_equal(envelope.nearest(now, np.full(7, -out), 0.03), np.full(7, -out))
+
+
+@pytest.mark.parametrize("field", ["measured", "desired", "velocity", "acceleration"])
+def test_what_is_no_number_permits_nothing(field: str) -> None:
+    envelope = Envelope(LIMITS, 0.95 * LIMITS.acceleration, 0.3 * LIMITS.jerk)
+    now = Movement(FR3.home, FR3.home, np.zeros(7), np.zeros(7))
+    unknown = replace(now, **{field: np.full(7, np.nan)})
+    assert (envelope.nearest(unknown, np.ones(7), 0.03) == 0.0).all()
+
+
+def test_the_older_a_reading_the_less_is_permitted() -> None:
+    taper = LIMITS.taper
+    assert taper is not None
+    envelope = Envelope(LIMITS, 0.95 * LIMITS.acceleration, 0.3 * LIMITS.jerk)
+    near, moving = taper.upper - 0.1, np.full(7, 0.3)
+    fresh, old = (Movement(near, near, moving, np.zeros(7), age_s=age) for age in (0.0, 0.05))
+    assert (envelope.nearest(old, np.ones(7), 0.03) < envelope.nearest(fresh, np.ones(7), 0.03)).all()
 
 
 @pytest.mark.parametrize("name", ["fr3", "fer"])

@@ -8,7 +8,7 @@ import pytest
 from spark_ros.contracts import SparkError
 from spark_ros.fci.arm import ConnectionLost, MotionAborted, Reading
 from spark_ros.fci.envelope import Movement
-from spark_ros.fci.follower import GAIN, PULL_RAD_S, Follower
+from spark_ros.fci.follower import GAIN, PULL_RAD_S, Follower, Order
 from spark_ros.fci.link import Link
 from spark_ros.robots.spec import load_robot
 
@@ -26,6 +26,7 @@ class ArmForTests:
         home, rest = FR3.home, np.zeros(7)
         self.reading = Reading(home, rest, home, rest, rest, IDLE, (), 0, 1.0)
         self.told: list[np.ndarray] = []
+        self.held: list[float] = []
         self.brakes = self.recoveries = self.cycles_to_rest = 0
         self.fails: SparkError | None = None
 
@@ -42,6 +43,7 @@ class ArmForTests:
     def drive(self, velocity: np.ndarray, hold_s: float) -> None:
         self._maybe_fail()
         self.told.append(velocity)
+        self.held.append(hold_s)
         q = self.reading.position + PERIOD_S * velocity
         self.reading = replace(
             self.reading, position=q, velocity=velocity, desired=q, desired_velocity=velocity, mode=MOVE
@@ -73,6 +75,39 @@ def test_the_arm_comes_along_with_a_moving_setpoint_and_rests_on_a_resting_one()
             assert np.abs(arm.reading.position - FR3.home - 0.002 * k).max() < 0.01
     np.testing.assert_allclose(arm.reading.position, FR3.home + 0.4, atol=1e-3)
     assert np.abs(arm.told[-1]).max() < 1e-6
+
+
+def test_the_follower_is_told_of_the_arm_what_the_robot_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Movement] = []
+    link, arm = linked()
+    different = [FR3.home + 0.01 * number for number in range(5)]
+    monkeypatch.setattr(Follower, "step", lambda _, setpoint, now, elapsed: told.append(now) or Order(np.ones(7), 0.07))
+    arm.reading = Reading(*different, IDLE, (), 0, 1.0)
+    link.read()
+    link.follow(different[2], PERIOD_S)
+    position, _, desired, desired_velocity, desired_acceleration = different
+    (now,) = told
+    for found, expected in (
+        (now.measured, position),
+        (now.desired, desired),
+        (now.velocity, desired_velocity),
+        (now.acceleration, desired_acceleration),
+    ):
+        np.testing.assert_array_equal(found, expected)
+    assert 0.0 < now.age_s < 1.0
+    assert arm.held == [0.07]
+
+
+@pytest.mark.parametrize("field", ["position", "desired", "desired_velocity", "desired_acceleration"])
+def test_an_arm_that_says_what_is_no_number_of_itself_holds(field: str) -> None:
+    link, arm = linked()
+    link.read()
+    link.follow(FR3.home + 0.01, PERIOD_S)
+    arm.reading = replace(arm.reading, **{field: np.full(7, np.nan)})
+    link.read()
+    with pytest.raises(SparkError, match="not finite"):
+        link.follow(FR3.home + 0.01, PERIOD_S)
+    assert arm.brakes == 1 and len(arm.told) == 1
 
 
 def test_a_setpoint_far_from_the_arm_or_not_finite_is_not_followed() -> None:
