@@ -105,7 +105,8 @@ def _curve(axes: Axes, name: str, points: Mapping[str, Any], place: int, count: 
     low, high = np.array([point["ci95"] for point in points.values()]).T
     style = "-" if name.startswith("spark") else "--"
     errors = 100 * np.clip([rates - low, high - rates], 0.0, None)
-    axes.errorbar(demos, 100 * rates, errors, label=name, ls=style, marker="o", ms=3, lw=1.2, capsize=2)
+    colour = plt.get_cmap("tab20")(place % 20)
+    axes.errorbar(demos, 100 * rates, errors, label=name, color=colour, ls=style, marker="o", ms=3, lw=1.2, capsize=2)
 
 
 def _colour(name: str, suite: str) -> str:
