@@ -72,5 +72,6 @@ class Follower:
         gap[np.abs(gap) < AT_REST] = 0.0
         wanted = self._planned + np.clip(GAIN * gap, -PULL_RAD_S, PULL_RAD_S)
         velocity = self._envelope.nearest(now, wanted, HOLDS_S[-1])
-        held = (hold_s for hold_s in HOLDS_S if self._envelope.permits(now, velocity, hold_s))
-        return Order(velocity, next(held, HOLDS_S[-1]))
+        *longer, shortest = HOLDS_S
+        held = (hold_s for hold_s in longer if self._envelope.permits(now, velocity, hold_s))
+        return Order(velocity, next(held, shortest))

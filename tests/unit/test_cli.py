@@ -87,12 +87,21 @@ def test_ctrl_c_is_one_line_and_exit_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "spark-ros: interrupted\n"
 
 
-def test_ctrl_c_that_a_library_reports_as_its_own_error_is_ctrl_c(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ctypes.ArgumentError("argument 1: KeyboardInterrupt"), []),  # what a library makes of Ctrl-C
+        (OSError("no space left on the disk"), ["spark-ros: OSError: no space left on the disk"]),
+    ],
+)
+def test_after_ctrl_c_any_error_is_an_interruption_and_only_what_is_not_ctrl_c_is_told(
+    monkeypatch, capsys, error, said
+):
     def start(*_):
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
-            raise ctypes.ArgumentError("argument 1: KeyboardInterrupt") from None
+            raise error from None
 
     monkeypatch.setattr(up, "_run", start)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -101,24 +110,7 @@ def test_ctrl_c_that_a_library_reports_as_its_own_error_is_ctrl_c(monkeypatch, c
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert capsys.readouterr().err == "spark-ros: interrupted\n"
-
-
-def test_what_goes_wrong_after_ctrl_c_is_told_too(monkeypatch, capsys):
-    def start(*_):
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            raise OSError("no space left on the disk") from None
-
-    monkeypatch.setattr(up, "_run", start)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        assert cli.main(["up"]) == 130
-    finally:
-        signal.signal(signal.SIGINT, before)
-    said = capsys.readouterr().err.splitlines()
-    assert said == ["spark-ros: OSError: no space left on the disk", "spark-ros: interrupted"]
+    assert capsys.readouterr().err.splitlines() == [*said, "spark-ros: interrupted"]
 
 
 def test_ctrl_c_that_is_ignored_in_the_background_stays_ignored(monkeypatch):
