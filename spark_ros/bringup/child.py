@@ -7,6 +7,7 @@ PR_SET_PDEATHSIG it does not fire when only the *thread* that started the node e
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import signal
@@ -28,15 +29,26 @@ def _follow_supervisor(pipe: int) -> None:
 
 def main() -> None:
     """Start the watcher, then do what the installed executable of that module does."""
-    for (
-        number
-    ) in START_SIGNALS:  # until the node handles them itself; while it imports there is nothing to put in order
+    # Until the node handles them itself; while it imports there is nothing to put in order.
+    for number in START_SIGNALS:
         signal.signal(number, lambda *_: os._exit(0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, START_SIGNALS)
     pipe, module = int(sys.argv[1]), sys.argv[2]
     threading.Thread(target=_follow_supervisor, args=(pipe,), daemon=True).start()
     sys.argv = [module, *sys.argv[3:]]
-    sys.exit(importlib.import_module(module).main())
+    _leave(importlib.import_module(module).main())
+
+
+def _leave(code: int | None) -> None:
+    """Ends here what has closed everything it had.
+
+    What would follow are the destructors of C++ libraries, one of which once hung until the supervisor's patience was
+    over: an exit that looked like a failure.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ SPEC = load_robot("fr3")
 KINEMATICS = Kinematics(SPEC)
 START = KINEMATICS.forward(SPEC.home)
 SPEED = np.array([0.0, 0.05, 0.0])  # m/s, slow enough for any gateway setting
+# The arm and the policy live in this process, and may wait for each other while a test sets up more.
+PATIENT = {"joint_timeout_s": 0.6, "chunk_timeout_s": 1.0, "max_chunk_age_s": 1.0}
 
 
 class Policy:
@@ -60,7 +62,7 @@ class Observed:
 
     def __init__(self, graph: GraphUnderTest) -> None:
         self.graph = graph
-        self.node = graph.start("gateway")
+        self.node = graph.start("gateway", **PATIENT)
         self.modes = graph.listen(String, topics.GATEWAY_MODE, LATCHED)
         self.setpoints = graph.listen(JointState, topics.GATEWAY_SETPOINT)
         self.traces = graph.listen(TimeReference, topics.GATEWAY_TRACE)
