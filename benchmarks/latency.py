@@ -11,7 +11,8 @@
   tolerance is that of an export. Without the training run an encoder of the same shape stands in: times count then,
   errors are those between forms.
 - tried: what might have been faster, each beside what is done.
-- perception: the node beside its bare session, on images of 640x480 through ROS, and how many it keeps up with.
+- perception: the node beside its bare session, on images of 640x480 through ROS, and how many it keeps up with; and
+  what ROS alone takes to bring such an image to another process and features back.
 - live: the running nodes beside the simulator for a minute, a process for each and composed in one.
 - start: from a bundle on the disk to its first action.
 
@@ -37,7 +38,7 @@ from benchmarks.speed.exports import RUN, open_run
 from benchmarks.speed.forms import all_forms
 from benchmarks.speed.marks import judge
 from benchmarks.speed.peer import TITLE, open_peer
-from benchmarks.speed.perceiving import measure_perception
+from benchmarks.speed.perceiving import measure_perception, measure_transport
 from benchmarks.speed.starting import measure_start
 from benchmarks.speed.tried import measure_tried
 from spark_ros.bundle.load import Bundle, load_bundle
@@ -159,7 +160,9 @@ def _acting(
 
 def measure_nodes(bundle: Bundle, quick: bool, folder: Path) -> dict[str, Any]:
     """The perception node alone, then the whole graph beside the simulator."""
-    perception = measure_perception(bundle, folder, 20 if quick else 200, 2.0 if quick else 10.0)
+    frames = 20 if quick else 200
+    perception = measure_perception(bundle, folder, frames, 2.0 if quick else 10.0)
+    transport = measure_transport(bundle, folder, frames)
     forms = {"composed": "composed", "processes": "separate"}
     seeds = evaluation_seeds(FIRST_SEED, 1 if quick else 15)
     found = {form: loop.measure_round(bundle, name, seeds) for form, name in forms.items()}
@@ -174,6 +177,7 @@ def measure_nodes(bundle: Bundle, quick: bool, folder: Path) -> dict[str, Any]:
     }
     return {
         "perception": perception,
+        "transport": transport,
         "node_overhead": {form: row["overhead"] for form, row in perception.items()},
         "observations_per_s": {form: row["kept_up"] for form, row in perception.items()},
         "live_s": {form: round(row["seconds"], 1) for form, row in found.items()},
@@ -207,6 +211,12 @@ def _show(measured: Mapping[str, Any]) -> None:
         print(
             f"perception {form}: {spread(row['node_ms'], 1)} ms a frame, its session {spread(row['session_ms'], 1)}; "
             f"observations per second at {', '.join(f'{rate} Hz {kept}' for rate, kept in row['kept_up'].items())}"
+        )
+    if "transport" in measured:
+        row = measured["transport"]
+        print(
+            f"ROS alone, such a frame to another process and features back: {spread(row['ms'], 1)} ms, "
+            f"{row['of_session']:.0%} of the session"
         )
     for form, key in (("processes", "capture_to_command_ms"), ("composed", "capture_to_command_composed_ms")):
         if key in measured:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from spark_ros.nodes import qos
 from spark_ros.nodes.handover import HANDOVER, Inlet, Outlet
 from spark_ros.nodes.messages import image_from_frame
 from spark_ros.nodes.perception import PerceptionNode
-from spark_ros.nodes.stamps import stamp_ns
+from spark_ros.nodes.stamps import stamp_ns, time_message
 from spark_ros.runtime.session import SessionOptions, open_session
 
 WIDTH, HEIGHT = 640, 480
@@ -51,7 +51,9 @@ class Camera(Node):
         self.seen: dict[tuple[str, int], float] = {}
         """When the features of a camera's frame came, by its stamp; seconds of the monotonic clock."""
         noise = np.random.default_rng(0)
-        self._pictures = {name: noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for name in cameras}
+        pictures = {name: noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for name in cameras}
+        # Made once: what a camera's driver takes to make its message is not the node's.
+        self._messages = {name: image_from_frame(Frame(name, picture, 0)) for name, picture in pictures.items()}
         to = {name: self.create_publisher(Image, topics.camera_image(name), qos.STREAM) for name in cameras}
         self._to = {name: Outlet(publisher) for name, publisher in to.items()}
         self._from = [
@@ -67,7 +69,9 @@ class Camera(Node):
     def show(self, camera: str) -> int:
         """Publishes a frame; its stamp."""
         stamp = time.time_ns()
-        self._to[camera].publish(image_from_frame(Frame(camera, self._pictures[camera], stamp)))
+        message = self._messages[camera]
+        message.header.stamp = time_message(stamp)
+        self._to[camera].publish(message)
         return stamp
 
     def wait(self, camera: str, stamp: int, seconds: float) -> float | None:
@@ -97,20 +101,43 @@ def measure_perception(bundle: Bundle, logs: Path, frames: int, seconds: float) 
     """
     found: dict[str, Any] = {}
     for form, start in (("composed", _in_this_process), ("processes", _in_its_own)):
-        claim = claim_domain("auto")
-        environment = child_environment({}, domain_id=claim.domain_id, local_only=True)
-        os.environ.update({k: v for k, v in environment.items() if k.startswith(("FAST", "ROS_", "AMENT"))})
-        context = rclpy.Context()
-        rclpy.init(context=context, domain_id=claim.domain_id)
-        camera = Camera(tuple(bundle.manifest.cameras), context)
-        try:
-            with _spinning(camera, context), start(bundle, camera, context, environment, logs):
-                found[form] = {**_time_frames(bundle, camera, frames), "kept_up": _keep_up(bundle, camera, seconds)}
-        finally:
-            camera.destroy_node()
-            context.try_shutdown()
-            claim.release()
+        with _camera(bundle) as (camera, environment), start(bundle, camera, environment, logs):
+            found[form] = {**_time_frames(bundle, camera, frames), "kept_up": _keep_up(bundle, camera, seconds)}
     return found
+
+
+def measure_transport(bundle: Bundle, logs: Path, frames: int) -> dict[str, Any]:
+    """What ROS alone takes to bring such a frame to another process and features back, beside the session."""
+    with _camera(bundle) as (camera, environment):
+        name = next(iter(bundle.manifest.cameras))
+        tokens, channels = bundle.golden().tokens[name].shape[1:]
+        words = [name, str(tokens), str(channels)]
+        with _process("relay", "benchmarks.speed.relay", words, environment, logs):
+            found = _time_frames(bundle, camera, frames)
+    return {
+        "ms": found["node_ms"],
+        "session_ms": found["session_ms"],
+        "of_session": round(1.0 + found["overhead"], 4),
+        "lost": found["lost"],
+    }
+
+
+@contextmanager
+def _camera(bundle: Bundle) -> Iterator[tuple[Camera, Mapping[str, str]]]:
+    """On a domain of its own."""
+    claim = claim_domain("auto")
+    environment = child_environment({}, domain_id=claim.domain_id, local_only=True)
+    os.environ.update({k: v for k, v in environment.items() if k.startswith(("FAST", "ROS_", "AMENT"))})
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=claim.domain_id)
+    camera = Camera(tuple(bundle.manifest.cameras), context)
+    try:
+        with _spinning(camera, context):
+            yield camera, environment
+    finally:
+        camera.destroy_node()
+        context.try_shutdown()
+        claim.release()
 
 
 def _time_frames(bundle: Bundle, camera: Camera, frames: int) -> dict[str, Any]:
@@ -129,7 +156,7 @@ def _time_frames(bundle: Bundle, camera: Camera, frames: int) -> dict[str, Any]:
             session_ms.append(1e3 * (between - begin))
             node_ms.append(1e3 * (end - between))
     if not node_ms:
-        raise SparkError("perception answered no frame: look with `spark-ros up sim:=true`")
+        raise SparkError("no frame was answered: look at perception with `spark-ros up sim:=true`")
     overhead = np.median(node_ms) / np.median(session_ms) - 1.0
     return {
         "node_ms": percentiles(node_ms, 2),
@@ -155,9 +182,7 @@ def _keep_up(bundle: Bundle, camera: Camera, seconds: float) -> dict[str, float]
 
 
 @contextmanager
-def _in_this_process(
-    bundle: Bundle, camera: Camera, context: rclpy.Context, environment: Mapping[str, str], logs: Path
-) -> Iterator[None]:
+def _in_this_process(bundle: Bundle, camera: Camera, environment: Mapping[str, str], logs: Path) -> Iterator[None]:
     # The node makes itself in ROS's default context.
     words = ["--ros-args", "-p", f"perception:bundle:={bundle.folder}"]
     rclpy.init(args=words, domain_id=int(environment["ROS_DOMAIN_ID"]))
@@ -175,22 +200,20 @@ def _in_this_process(
 
 
 @contextmanager
-def _in_its_own(
-    bundle: Bundle, camera: Camera, context: rclpy.Context, environment: Mapping[str, str], logs: Path
+def _in_its_own(bundle: Bundle, camera: Camera, environment: Mapping[str, str], logs: Path) -> Iterator[None]:
+    words = ["--ros-args", "-p", f"perception:bundle:={bundle.folder}"]
+    with _process("perception", "spark_ros.nodes.perception", words, environment, logs):
+        _activate(camera)
+        yield
+
+
+@contextmanager
+def _process(
+    name: str, module: str, words: Sequence[str], environment: Mapping[str, str], logs: Path
 ) -> Iterator[None]:
     reading, writing = os.pipe()
-    words = ["--ros-args", "-p", f"perception:bundle:={bundle.folder}"]
-    process = NodeProcess(
-        "perception",
-        "spark_ros.nodes.perception",
-        words,
-        environment,
-        logs / "perception.log",
-        reading,
-        lambda *_: None,
-    )
+    process = NodeProcess(name, module, words, environment, logs / f"{name}.log", reading, lambda *_: None)
     try:
-        _activate(camera)
         yield
     finally:
         os.close(writing)  # the node follows its other end, see `bringup.child`

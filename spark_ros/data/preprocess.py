@@ -57,14 +57,32 @@ class ImagePreprocess:
             raise SparkError(f"an image came as {image.dtype} {image.shape}, expected uint8 (height, width, 3) in RGB")
         if self.crop == "center":
             image = _centre_square(image)
-        if image.shape[:2] != (self.size, self.size):
-            # Area averaging: a camera image is usually several times larger than the encoder's input, and
-            # bilinear sampling would alias exactly the small edges a grasp depends on.
-            import cv2  # here: most nodes read of preprocessing in a manifest, and never see an image; it takes 16 MB
+        return np.ascontiguousarray(scaled(image, self.size))
 
-            scaled = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
-            return np.ascontiguousarray(scaled, np.uint8)
-        return np.ascontiguousarray(image)
+
+def scaled(image: ImageArray, size: int) -> ImageArray:
+    """Scale to a square, averaging over areas.
+
+    A camera image is usually several times larger than the encoder's input, and bilinear sampling would alias exactly
+    the small edges a grasp depends on. What is at least twice as large is halved first, which OpenCV does many times
+    faster than it averages over areas of broken pixels: 640x480 to 112 takes a third of the time.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: Side of the result in pixels.
+
+    Returns:
+        (size, size, 3) uint8; the image itself where it has that size already.
+    """
+    if image.shape[:2] == (size, size):
+        return image
+    import cv2  # here: most nodes read of preprocessing in a manifest, and never see an image; it takes 16 MB
+
+    height, width = image.shape[:2]
+    while height % 2 == 0 and width % 2 == 0 and min(height, width) >= 2 * size:
+        height, width = height // 2, width // 2
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _centre_square(image: ImageArray) -> ImageArray:

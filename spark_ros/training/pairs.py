@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from spark_ros.contracts import ImageArray, SparkError
 from spark_ros.data.clips import Clip
-from spark_ros.data.preprocess import ImagePreprocess
+from spark_ros.data.preprocess import ImagePreprocess, scaled
 from spark_ros.training.frames import FrameStore
 
 FRAMES = ("cache", "decode")
@@ -207,7 +206,7 @@ class PairSampler:
 
     def _show(self, stored: ImageArray, view: _View) -> ImageArray:
         if not self._cropped:
-            return _scaled(stored, self._size)
+            return scaled(stored, self._size)
         image = view.of(stored, self._size)
         return image[:, ::-1] if view.mirrored and self._augment else image
 
@@ -250,7 +249,7 @@ class _View:
         side = image.shape[0]
         crop = max(1, round(self.scale * side))
         left, top = (round(part * (side - crop)) for part in (self.left, self.top))
-        return _scaled(image[top : top + crop, left : left + crop], size)
+        return scaled(image[top : top + crop, left : left + crop], size)
 
 
 def recolour(images: Tensor, colours: Tensor) -> Tensor:
@@ -264,13 +263,6 @@ def _turned_hues(part: float) -> NDArray[np.float64]:
     angle = 2.0 * np.pi * part
     axis = np.full((3, 3), 1.0 / np.sqrt(3.0)) * [[0, -1, 1], [1, 0, -1], [-1, 1, 0]]  # a cross product
     return np.asarray(np.eye(3) + np.sin(angle) * axis + (1.0 - np.cos(angle)) * axis @ axis)
-
-
-def _scaled(image: ImageArray, size: int) -> ImageArray:
-    """As `ImagePreprocess` scales."""
-    if image.shape[:2] == (size, size):
-        return image
-    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def split_clips(clips: Sequence[Clip], fraction: float, seed: int) -> tuple[list[Clip], list[Clip]]:

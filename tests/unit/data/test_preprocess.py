@@ -23,6 +23,17 @@ def test_without_crop_the_whole_image_is_squeezed() -> None:
     np.testing.assert_array_equal(ImagePreprocess(2, crop="none")(image)[..., 0], [[0, 200], [0, 200]])
 
 
+@pytest.mark.parametrize("shape", [(480, 640), (478, 640), (300, 201), (112, 112), (90, 70)])
+def test_halving_first_keeps_areas_brightness_and_place(shape: tuple[int, int]) -> None:
+    rows, columns = np.mgrid[: shape[0], : shape[1]] / np.array(shape)[:, None, None]
+    ramp = np.stack([40 + 160 * rows, 40 + 160 * columns, np.full(shape, 90.0)], axis=-1).astype(np.uint8)
+    out = ImagePreprocess(112, crop="none")(ramp).astype(float)
+    middle = (np.arange(112) + 0.5) / 112
+    np.testing.assert_allclose(out[..., 0], np.broadcast_to(40 + 160 * middle[:, None], (112, 112)), atol=3.0)
+    np.testing.assert_allclose(out[..., 1], np.broadcast_to(40 + 160 * middle, (112, 112)), atol=3.0)
+    np.testing.assert_array_equal(out[..., 2], 90)
+
+
 def test_an_image_of_the_right_size_is_untouched() -> None:
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     np.testing.assert_array_equal(ImagePreprocess(16)(image), image)
