@@ -19,7 +19,7 @@ from benchmarks.drills.clock import DrillClock
 from spark_ros import topics
 from spark_ros.bringup.command_line import ros_arguments
 from spark_ros.bringup.domain import claim_domain
-from spark_ros.bringup.environment import child_environment
+from spark_ros.bringup.environment import Transport, child_environment
 from spark_ros.bringup.graph import GraphNode
 from spark_ros.bringup.graphs import graph
 from spark_ros.bringup.process import NodeProcess, describe_exit
@@ -43,13 +43,13 @@ class Part:
         name: Of the process.
         module: Whose `main` it runs.
         arguments: Its command line.
-        sends_images: As `GraphNode.sends_images`.
+        transport: As `GraphNode.transport`.
     """
 
     name: str
     module: str
     arguments: tuple[str, ...]
-    sends_images: bool = False
+    transport: Transport = Transport.SMALL_SEGMENT
 
 
 class Rig:
@@ -110,7 +110,7 @@ class Rig:
         part = self._parts[name]
         self._starts += 1
         log = self.log_directory / f"{self._starts:03d}_{name}.log"
-        environment = child_environment({}, domain_id=self.domain_id, local_only=True, sends_images=part.sends_images)
+        environment = child_environment({}, domain_id=self.domain_id, local_only=True, transport=part.transport)
         self._processes[name] = NodeProcess(
             name, part.module, part.arguments, environment, log, self._lifeline, self._heard
         )
@@ -184,7 +184,7 @@ class Rig:
                 node = replace(node, remappings=tuple((topic, _raw(topic)) for topic in moved))
             if node.name == "policy":
                 node = replace(node, remappings=((topics.EE_CHUNK, POLICY_CHUNKS),))
-            parts.append(Part(node.name, node.module, tuple(ros_arguments(node)), node.sends_images))
+            parts.append(Part(node.name, node.module, tuple(ros_arguments(node)), node.transport))
         return parts
 
     def _beside(self, robot: str) -> list[Part]:
@@ -196,7 +196,7 @@ class Rig:
         joints = f"JointState:{TRUE_JOINTS}={topics.JOINT_STATES}"
         observer = (str(self.observed), load_robot(robot).name, TRUE_JOINTS)
         return [
-            Part(CAMERAS, "benchmarks.drills.relay", (CAMERAS, *routes), sends_images=True),
+            Part(CAMERAS, "benchmarks.drills.relay", (CAMERAS, *routes), Transport.LARGE_SEGMENT),
             Part(ARM_DRIVER, "benchmarks.drills.relay", (ARM_DRIVER, joints)),
             Part(OPERATOR, "benchmarks.drills.operator", (robot,)),
             Part(OBSERVER, "benchmarks.drills.observer", observer),

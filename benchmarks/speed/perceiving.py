@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,9 @@ from spark_ros.bundle.load import Bundle
 from spark_ros.contracts import Frame, SparkError
 from spark_ros.nodes import qos
 from spark_ros.nodes.handover import HANDOVER, Inlet, Outlet
-from spark_ros.nodes.messages import image_from_frame
+from spark_ros.nodes.messages import header, image_from_frame
 from spark_ros.nodes.perception import PerceptionNode
-from spark_ros.nodes.stamps import stamp_ns, time_message
+from spark_ros.nodes.stamps import stamp_ns
 from spark_ros.runtime.session import SessionOptions, open_session
 
 WIDTH, HEIGHT = 640, 480
@@ -52,8 +53,7 @@ class Camera(Node):
         """When the features of a camera's frame came, by its stamp; seconds of the monotonic clock."""
         noise = np.random.default_rng(0)
         pictures = {name: noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for name in cameras}
-        # Made once: what a camera's driver takes to make its message is not the node's.
-        self._messages = {name: image_from_frame(Frame(name, picture, 0)) for name, picture in pictures.items()}
+        self._pictures = {name: image_from_frame(Frame(name, picture, 0)) for name, picture in pictures.items()}
         to = {name: self.create_publisher(Image, topics.camera_image(name), qos.STREAM) for name in cameras}
         self._to = {name: Outlet(publisher) for name, publisher in to.items()}
         self._from = [
@@ -66,13 +66,27 @@ class Camera(Node):
         for inlet in self._from:
             inlet.close()
 
-    def show(self, camera: str) -> int:
-        """Publishes a frame; its stamp."""
+    def frame(self, camera: str) -> Image:
+        """What `show` publishes; made before the clock runs, since that is a camera driver's work."""
+        return copy(self._pictures[camera])
+
+    def show(self, camera: str, frame: Image) -> int:
+        """Stamps and publishes a frame; its stamp."""
         stamp = time.time_ns()
-        message = self._messages[camera]
-        message.header.stamp = time_message(stamp)
-        self._to[camera].publish(message)
+        frame.header = header(stamp, frame.header.frame_id)
+        self._to[camera].publish(frame)
         return stamp
+
+    def wait_for_node(self, camera: str) -> None:
+        """Until somebody takes this camera's frames and answers them."""
+        image, features = topics.camera_image(camera), topics.camera_features(camera)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (self.count_subscribers(image) and self.count_publishers(features)):
+            if time.monotonic() > deadline:
+                raise SparkError(
+                    f"nobody took the frames of camera {camera} within {PATIENCE_S:.0f} s: is ROS installed?"
+                )
+            time.sleep(0.05)
 
     def wait(self, camera: str, stamp: int, seconds: float) -> float | None:
         """When the features of a frame came; None where they did not in this time."""
@@ -113,6 +127,7 @@ def measure_transport(bundle: Bundle, logs: Path, frames: int) -> dict[str, Any]
         tokens, channels = bundle.golden().tokens[name].shape[1:]
         words = [name, str(tokens), str(channels)]
         with _process("relay", "benchmarks.speed.relay", words, environment, logs):
+            camera.wait_for_node(name)
             found = _time_frames(bundle, camera, frames)
     return {
         "ms": found["node_ms"],
@@ -149,12 +164,14 @@ def _time_frames(bundle: Bundle, camera: Camera, frames: int) -> dict[str, Any]:
     for number in range(frames + 5):  # the first ones find cold caches
         begin = time.perf_counter()
         session.run(["tokens"], {"images": picture})
-        between = time.perf_counter()
-        stamp = camera.show(name)
-        end = camera.wait(name, stamp, PATIENCE_S if number == 0 else 1.0)
-        if number >= 5 and end is not None:
-            session_ms.append(1e3 * (between - begin))
-            node_ms.append(1e3 * (end - between))
+        end = time.perf_counter()
+        frame = camera.frame(name)
+        shown = time.perf_counter()
+        stamp = camera.show(name, frame)
+        answered = camera.wait(name, stamp, PATIENCE_S if number == 0 else 1.0)
+        if number >= 5 and answered is not None:
+            session_ms.append(1e3 * (end - begin))
+            node_ms.append(1e3 * (answered - shown))
     if not node_ms:
         raise SparkError("no frame was answered: look at perception with `spark-ros up sim:=true`")
     overhead = np.median(node_ms) / np.median(session_ms) - 1.0
@@ -174,7 +191,7 @@ def _keep_up(bundle: Bundle, camera: Camera, seconds: float) -> dict[str, float]
         begin, count, stamps = time.perf_counter(), int(rate * seconds), []
         for number in range(count):
             time.sleep(max(0.0, begin + number / rate - time.perf_counter()))
-            stamps.append({name: camera.show(name) for name in bundle.manifest.cameras})
+            stamps.append({name: camera.show(name, camera.frame(name)) for name in bundle.manifest.cameras})
         time.sleep(0.5)
         whole = sum(all((name, stamp) in camera.seen for name, stamp in shown.items()) for shown in stamps)
         rates[f"{rate:g}"] = round(whole / count * rate, 2)

@@ -5,25 +5,36 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 
 import spark_ros
 from spark_ros.shares import config_file
 
-LARGE_SEGMENT, SMALL_SEGMENT = "fastdds_shm.xml", "fastdds_shm_small.xml"
 # The ROS 2 wheels re-execute Python once with this guard and their library path; both leak to every child.
 WHEELS_GUARD = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 
 
-def transport_environment(*, local_only: bool, sends_images: bool = True) -> dict[str, str]:
+class Transport(Enum):
+    """How Fast DDS brings a process's messages to others; each is a file of config/ that says why."""
+
+    LARGE_SEGMENT = "fastdds_shm.xml"
+    """For who sends images or features."""
+    SMALL_SEGMENT = "fastdds_shm_small.xml"
+    NO_SEGMENT = "fastdds_udp.xml"
+    """For who must never wait for who reads: the gateway."""
+
+
+def transport_environment(*, local_only: bool, transport: Transport = Transport.LARGE_SEGMENT) -> dict[str, str]:
     """What every graph of ours sets for its nodes, under `ros2 launch` and under `spark-ros up` alike.
 
     Args:
         local_only: Keep discovery on this machine. A simulated arm listens and answers under the names of
             a real one, so a simulation must never meet the robot next door.
-        sends_images: Whether what the node sends needs a large segment of shared memory.
+        transport: Of the process. On this machine alone, `NO_SEGMENT` has no effect: rmw_fastrtps then adds a segment
+            to whatever the profile says.
     """
-    profile = str(config_file(LARGE_SEGMENT if sends_images else SMALL_SEGMENT))
+    profile = str(config_file(transport.value))
     variables = {
         # A 640x480 frame does not fit Fast DDS's default shared-memory segment and is lost under best effort.
         "FASTRTPS_DEFAULT_PROFILES_FILE": profile,  # read up to Jazzy
@@ -35,7 +46,11 @@ def transport_environment(*, local_only: bool, sends_images: bool = True) -> dic
 
 
 def child_environment(
-    overrides: Mapping[str, str] | None = None, *, domain_id: int, local_only: bool, sends_images: bool = True
+    overrides: Mapping[str, str] | None = None,
+    *,
+    domain_id: int,
+    local_only: bool,
+    transport: Transport = Transport.LARGE_SEGMENT,
 ) -> dict[str, str]:
     """The complete environment of a node started by the supervisor.
 
@@ -43,11 +58,11 @@ def child_environment(
         overrides: Variables of the caller's choice; they win over everything here.
         domain_id: ROS domain.
         local_only: See `transport_environment`.
-        sends_images: The same.
+        transport: The same.
     """
     environment = dict(os.environ)
-    ours = {str(config_file(name)) for name in (LARGE_SEGMENT, SMALL_SEGMENT)}
-    for name, value in transport_environment(local_only=local_only, sends_images=sends_images).items():
+    ours = {str(config_file(known.value)) for known in Transport}
+    for name, value in transport_environment(local_only=local_only, transport=transport).items():
         if environment.get(name) in (None, *ours):  # a graph of ours may have set it for this process, not its user
             environment[name] = value
     environment["ROS_DOMAIN_ID"] = str(domain_id)

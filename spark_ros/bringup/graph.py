@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from spark_ros.bringup.environment import Transport
 from spark_ros.contracts import SparkError
 
 ParameterValue = bool | int | float | str | list[str]
@@ -58,7 +59,7 @@ class GraphNode:
         remappings: (from, to) names.
         stage: When it is told to end.
         essential: Whether the graph ends with it; a page that fails must not take the arm's gateway along.
-        sends_images: Whether it publishes images or features, see `environment.transport_environment`.
+        transport: How its messages get to other processes.
     """
 
     name: str
@@ -69,7 +70,7 @@ class GraphNode:
     remappings: tuple[tuple[str, str], ...] = ()
     stage: Stage = Stage.NODE
     essential: bool = True
-    sends_images: bool = False
+    transport: Transport = Transport.SMALL_SEGMENT
 
     @property
     def module(self) -> str:

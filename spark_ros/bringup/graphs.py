@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from spark_ros.bringup.environment import Transport
 from spark_ros.bringup.graph import Argument, Graph, GraphNode, ParameterValue, Stage
 from spark_ros.bundle.load import load_bundle
 from spark_ros.contracts import SparkError
@@ -213,6 +214,12 @@ GRAPHS: dict[str, Graph] = {
 }
 
 
+def _transport(nodes: Mapping[str, object]) -> Transport:
+    if not _IMAGE_SOURCES.isdisjoint(nodes):
+        return Transport.LARGE_SEGMENT
+    return Transport.NO_SEGMENT if "gateway" in nodes else Transport.SMALL_SEGMENT
+
+
 class _Maker:
     """Nodes from a graph's settings: each with its own file of config/ first."""
 
@@ -226,8 +233,8 @@ class _Maker:
 
     def process(self, name: str, nodes: Mapping[str, Mapping[str, ParameterValue]]) -> GraphNode:
         files = tuple(config_file(f"{node}.yaml") for node in nodes)
-        stage, sends_images = _STAGES.get(name, Stage.NODE), not _IMAGE_SOURCES.isdisjoint(nodes)
-        return GraphNode(name, name, nodes, files, self._overrides, stage=stage, sends_images=sends_images)
+        stage = _STAGES.get(name, Stage.NODE)
+        return GraphNode(name, name, nodes, files, self._overrides, stage=stage, transport=_transport(nodes))
 
     def plant(self) -> list[GraphNode]:
         """What stands for the arm; nothing where its driver runs already."""

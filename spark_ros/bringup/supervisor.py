@@ -101,7 +101,7 @@ class Bringup:
                         node.name,
                         node.module,
                         ros_arguments(node),
-                        joined(sends_images=node.sends_images),
+                        joined(transport=node.transport),
                         self.log_directory / f"{node.name}.log",
                         self._lifeline,
                         self._heard,

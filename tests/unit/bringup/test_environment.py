@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_ros.bringup.environment import WHEELS_GUARD, child_environment
+from spark_ros.bringup.environment import WHEELS_GUARD, Transport, child_environment
 from spark_ros.bringup.graphs import graph
 
 OWN_LIBRARIES = str(Path(sys.prefix) / "lib")
@@ -25,10 +25,20 @@ def test_who_sends_no_images_gets_a_small_one_of_the_same_transport(monkeypatch:
     for name, value in child_environment(domain_id=3, local_only=False).items():
         if name.startswith("FAST"):  # as it is in a process that has joined a graph
             monkeypatch.setenv(name, value)
-    small = child_environment(domain_id=3, local_only=False, sends_images=False)["FASTRTPS_DEFAULT_PROFILES_FILE"]
-    assert "<segment_size>1048576</segment_size>" in Path(small).read_text()
-    nodes = {node.name: node.sends_images for node in graph("manipulation").nodes(graph("manipulation").settings({}))}
-    assert nodes == {"perception": True, "policy": False, "gateway": False, "lifecycle_manager": False}
+    small = child_environment(domain_id=3, local_only=False, transport=Transport.SMALL_SEGMENT)
+    assert "<segment_size>1048576</segment_size>" in Path(small["FASTRTPS_DEFAULT_PROFILES_FILE"]).read_text()
+    nodes = {node.name: node.transport for node in graph("manipulation").nodes(graph("manipulation").settings({}))}
+    assert nodes == {
+        "perception": Transport.LARGE_SEGMENT,
+        "policy": Transport.SMALL_SEGMENT,
+        "gateway": Transport.NO_SEGMENT,
+        "lifecycle_manager": Transport.SMALL_SEGMENT,
+    }
+
+
+def test_a_gateway_has_no_shared_memory_with_others() -> None:
+    environment = child_environment(domain_id=3, local_only=False, transport=Transport.NO_SEGMENT)
+    assert "<type>SHM</type>" not in Path(environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).read_text()
 
 
 def test_a_simulated_arm_is_not_visible_to_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
