@@ -128,8 +128,8 @@ def _within(unit: str, distances: FloatArray, allowed: float, first: int) -> Non
     row = int(np.argmax(distances))
     if distances[row] > allowed:
         raise SparkError(
-            f"{_where(row, first)} moves the tool by {distances[row]:.2f} {unit}: expected at most "
-            f"{allowed:.2f} {unit}; check that the policy and the arm's state belong together"
+            f"{_where(row, first)} moves the tool by {distances[row]:.3f} {unit}: expected at most "
+            f"{allowed:.3f} {unit}; check that the policy and the arm's state belong together"
         )
 
 

@@ -40,10 +40,12 @@ class Film:
     def write(self, path: Path) -> bool:
         """Writes what was collected, at the cameras' own rate; False if there is nothing to write.
 
+        A single picture is shown for a second: of an episode that ended at once, it is what one wants to see.
+
         Raises:
             SparkError: The file cannot be written.
         """
-        if len(self._images) < 2:
+        if not self._images:
             return False
         seconds = (self._stamps[-1] - self._stamps[0]) * 1e-9
         rate = min(max(round((len(self._stamps) - 1) / max(seconds, 1e-3)), 1), 60)

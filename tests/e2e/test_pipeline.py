@@ -1,6 +1,6 @@
 """The whole way once, as a user types it: record, train, export, evaluate in process and through ROS.
 
-Small enough for every commit (an untrained encoder, thirty steps), so it proves that the parts fit, not that the
+Small enough for every commit (an untrained encoder, two hundred steps), so it proves that the parts fit, not that the
 policy is any good; `make train-demo` does that.
 """
 
@@ -23,7 +23,7 @@ from bundle_for_tests import write_bundle
 pytestmark = pytest.mark.ros
 
 ENCODER = "encoder={name: frozen, weights: 'random:0', block: 2}"
-TRAINING = (ENCODER, "data.image_size=56", "augmentation.copies=0", "optimiser.max_steps=30", "evaluate_every=30")
+TRAINING = (ENCODER, "data.image_size=56", "augmentation.copies=0", "optimiser.max_steps=200", "evaluate_every=200")
 
 
 def heed_interrupts() -> None:

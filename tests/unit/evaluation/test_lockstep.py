@@ -1,9 +1,10 @@
 import dataclasses
 
+import numpy as np
 import pytest
 from pilot_for_tests import knowing_pilot
 
-from spark_ros.contracts import SparkError
+from spark_ros.contracts import Frame, SparkError
 from spark_ros.evaluation import lockstep
 from spark_ros.evaluation.lockstep import run_episode
 from spark_ros.evaluation.results import EpisodeLog
@@ -96,6 +97,18 @@ def test_a_film_shows_all_cameras_at_their_own_pace(cell, small_world, tmp_path)
         assert (stream.width, stream.height, stream.average_rate) == (576, 288, 10)
         assert sum(1 for _ in container.decode(video=0)) == 10
     assert list((tmp_path / "videos").iterdir()) == [tmp_path / "videos" / "a.mp4"]
+
+
+def test_an_episode_that_ended_at_once_is_shown_for_a_second(tmp_path):
+    import av
+
+    film = Film(("front",))
+    film.add(Frame("front", np.full((48, 48, 3), 90, np.uint8), 10**9))
+    assert film.write(tmp_path / "a.mp4")
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        assert float(stream.duration * stream.time_base) == pytest.approx(1.0)
+        assert sum(1 for _ in container.decode(video=0)) == 1
 
 
 def test_no_frames_are_no_film(tmp_path):
