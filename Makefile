@@ -29,7 +29,7 @@ lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Nodes keep real time: their tests come one after the other, and alone; what fails while the machine stands still runs again.
+# Nodes keep real time: their tests come one after the other, and alone; what fails gets one more chance.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not ros" -n auto --maxprocesses 4 --dist loadfile
 	$(BIN)/python -m pytest -m ros

@@ -135,7 +135,7 @@ setup(
             "selenium>=4.20,<5",  # drives the system's Chromium by the driver that is packaged with it; no download
             "evdev-binary>=1.9",
             "pytest-xdist>=3.6",  # the unit tests on all cores
-            "pytest-rerunfailures>=16",  # ROS tests again, where the machine stood still meanwhile
+            "pytest-rerunfailures>=16",  # one more chance for ROS tests, which keep real time on shared machines
             "pytest>=8,<9",  # pytest 9 breaks beside launch_testing's plugins, which robots have
             "hypothesis>=6.100,<7",  # properties of the bundle's manifest
             "rerun-sdk>=0.41,<0.42; python_version >= '3.11'",  # recordings are read back in tests

@@ -34,7 +34,7 @@ KINEMATICS = Kinematics(SPEC)
 START = KINEMATICS.forward(SPEC.home)
 SPEED = np.array([0.0, 0.05, 0.0])  # m/s, slow enough for any gateway setting
 # The arm and the policy live in this process, and may wait for each other while a test sets up more.
-PATIENT = {"joint_timeout_s": 0.6, "chunk_timeout_s": 1.0, "max_chunk_age_s": 1.0}
+PATIENT = {"chunk_timeout_s": 1.0, "max_chunk_age_s": 1.0}
 
 
 class Policy:
