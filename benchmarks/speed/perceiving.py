@@ -33,6 +33,7 @@ from spark_ros.bundle.load import Bundle
 from spark_ros.contracts import Frame, SparkError
 from spark_ros.nodes import qos
 from spark_ros.nodes.handover import HANDOVER, Inlet, Outlet
+from spark_ros.nodes.memory import keep_memory_of_images
 from spark_ros.nodes.messages import header, image_from_frame
 from spark_ros.nodes.perception import PerceptionNode
 from spark_ros.nodes.stamps import stamp_ns
@@ -140,6 +141,7 @@ def measure_transport(bundle: Bundle, logs: Path, frames: int) -> dict[str, Any]
 @contextmanager
 def _camera(bundle: Bundle) -> Iterator[tuple[Camera, Mapping[str, str]]]:
     """On a domain of its own."""
+    keep_memory_of_images()  # as every node does
     claim = claim_domain("auto")
     environment = child_environment({}, domain_id=claim.domain_id, local_only=True)
     os.environ.update({k: v for k, v in environment.items() if k.startswith(("FAST", "ROS_", "AMENT"))})

@@ -68,8 +68,6 @@ def child_environment(
     environment["ROS_DOMAIN_ID"] = str(domain_id)
     environment["PYTHONUNBUFFERED"] = "1"  # a node's last words must reach its log
     environment["PYTHONPATH"] = _joined(Path(spark_ros.__file__).resolve().parents[1], environment.get("PYTHONPATH"))
-    # glibc gives threads heaps of their own, and DDS makes a dozen threads: memory that nobody uses.
-    environment.setdefault("MALLOC_ARENA_MAX", "2")
     # The wheels do not announce themselves to ament; under an apt ROS the prefix is listed already.
     if (Path(sys.prefix) / "share" / "ament_index").is_dir():
         environment["AMENT_PREFIX_PATH"] = _joined(sys.prefix, environment.get("AMENT_PREFIX_PATH"))

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -82,6 +83,10 @@ class Inlet:
         qos: Of what comes through the middleware.
         at_once: Call the handler in the sender's thread, for one that only lays the message down somewhere: the way
             through rclpy's executor takes a millisecond, which is more than what the message itself costs.
+        group: Of its subscription; the node's own where left out.
+
+    Attributes:
+        subscription: What receives from other processes.
     """
 
     def __init__(
@@ -92,19 +97,20 @@ class Inlet:
         handler: Callable[[Any], None],
         qos: QoSProfile,
         at_once: bool = False,
+        group: CallbackGroup | None = None,
     ) -> None:
         self._node, self._handler, self._at_once = node, handler, at_once
         self._closed = False
         self._handed: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._waiting: deque[Any] = deque(maxlen=_WAITING)  # apart, since tasks do not run in the order of their making
-        self._subscription = node.create_subscription(message_type, topic, self._receive, qos)
-        HANDOVER.add(self._subscription.topic_name, self)
+        self.subscription = node.create_subscription(message_type, topic, self.receive, qos, callback_group=group)
+        HANDOVER.add(self.subscription.topic_name, self)
 
     def close(self) -> None:
         """Nothing is handled from now on, not even what was given already: call it in the executor's thread."""
         self._closed = True
-        HANDOVER.remove(self._subscription.topic_name, self)
-        self._node.destroy_subscription(self._subscription)
+        HANDOVER.remove(self.subscription.topic_name, self)
+        self._node.destroy_subscription(self.subscription)
 
     def take(self, message: Any) -> None:
         """A message that is handed over, in the thread of its sender."""
@@ -118,8 +124,8 @@ class Inlet:
             self._waiting.append(message)
             executor.create_task(self._handle)
 
-    def _receive(self, message: Any) -> None:
-        """A message out of the middleware, in the executor's thread."""
+    def receive(self, message: Any) -> None:
+        """A message out of the middleware, in the thread that waits for it: the executor's, unless there is a group."""
         if not self._handed or _stamp(message) not in self._handed:
             self._handler(message)
 

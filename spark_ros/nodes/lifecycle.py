@@ -8,7 +8,7 @@ finds it. A message handler refuses a message in the same way; its sentence is l
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -21,6 +21,7 @@ from rclpy.qos import QoSProfile
 from spark_ros.contracts import SparkError
 from spark_ros.nodes.diagnostics import Diagnostics, Health, Level
 from spark_ros.nodes.handover import Inlet, Outlet
+from spark_ros.nodes.own_thread import AwaitedStreams
 from spark_ros.nodes.parameters import Defaults, Parameters
 from spark_ros.nodes.timers import every
 
@@ -110,6 +111,12 @@ class ManagedNode(LifecycleNode):
     ) -> None:
         """As `subscribe`, for stamped messages that nodes of the same process hand over, see `handover.Inlet`."""
         self._undo.append(Inlet(self, kind, topic, self._complaining(handler), qos, at_once).close)
+
+    def await_streams(self, kind: type, topics: Mapping[str, str], qos: QoSProfile) -> AwaitedStreams:
+        """As `take_stream`, for a thread of the node that waits for these messages by itself, see `own_thread`."""
+        streams = AwaitedStreams(self, kind, topics, qos)
+        self._undo.append(streams.close)
+        return streams
 
     def acting(self, action_type: type, name: str) -> ActionClient:
         """A client of an action."""

@@ -32,13 +32,19 @@ class Newest(Generic[Item]):
         """Wait for an item; of several keys the one that has waited longest. None once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed)
-            if self._closed:
-                return None
-            key = next(iter(self._items))
-            return key, self._items.pop(key)
+            return None if self._closed else self._oldest()
+
+    def taken(self) -> tuple[str, Item] | None:
+        """As `take`, but None where there is nothing."""
+        with self._changed:
+            return self._oldest() if self._items else None
 
     def close(self) -> None:
         """Let `take` return None from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _oldest(self) -> tuple[str, Item]:
+        key = next(iter(self._items))
+        return key, self._items.pop(key)

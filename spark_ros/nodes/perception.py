@@ -1,13 +1,14 @@
 """Perception node: camera frames in, state features out, each with its frame's stamp.
 
-A worker thread encodes, so the node answers while the encoder is busy; a frame that arrives meanwhile replaces the one
-that waits, because an old frame makes the arm act on the past.
+A thread of its own waits for frames and encodes them, so the node answers while the encoder is busy; a frame that
+arrives meanwhile replaces the one that waits, because an old frame makes the arm act on the past.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sensor_msgs.msg import CompressedImage, Image
@@ -22,7 +23,7 @@ from spark_ros.nodes.handover import Outlet
 from spark_ros.nodes.lifecycle import ManagedNode
 from spark_ros.nodes.memory import give_back_freed_memory
 from spark_ros.nodes.messages import frame_from_compressed, frame_from_image, image_from_features
-from spark_ros.nodes.newest import Newest
+from spark_ros.nodes.own_thread import AwaitedStreams
 from spark_ros.nodes.qos import LATCHED, NEWEST_FRAME, STREAM
 from spark_ros.nodes.run import run
 from spark_ros.runtime.cores import pin_thread
@@ -45,6 +46,8 @@ DEFAULTS = {
     "frame_timeout_s": (1.0, "a camera silent for longer is reported"),
 }
 
+_AFTER_A_FAULT_S = 0.1  # one that stays must not take a whole core
+
 
 class PerceptionNode(ManagedNode):
     """The node."""
@@ -54,7 +57,7 @@ class PerceptionNode(ManagedNode):
         self._encoder: EncoderRuntime | None = None
         self._drift: DriftMonitor | None = None
         self._publishers_by_camera: dict[str, Outlet] = {}
-        self._frames: Newest[tuple[Image | CompressedImage, int]] = Newest()
+        self._frames: AwaitedStreams | None = None
         self._rates: dict[str, Rate] = {}
         self._transport, self._age = LatencyTrace(), LatencyTrace()
         self._worker: threading.Thread | None = None
@@ -83,8 +86,8 @@ class PerceptionNode(ManagedNode):
         for camera in bundle.manifest.cameras:
             topic = topics.camera_features(camera)
             self._publishers_by_camera[camera] = self.stream(Image, topic, STREAM)
-            image = topics.camera_image(camera, compressed)
-            self.take_stream(kind, image, self._receiver(camera), NEWEST_FRAME, at_once=True)
+        images = {camera: topics.camera_image(camera, compressed) for camera in bundle.manifest.cameras}
+        self._frames = self.await_streams(kind, images, NEWEST_FRAME)
         contract = FeatureContract.of(bundle.manifest)
         statistics = bundle.drift()
         self._drift = None if statistics is None else DriftMonitor(statistics)
@@ -96,14 +99,15 @@ class PerceptionNode(ManagedNode):
 
     def start(self) -> None:
         """Encode what arrives from now on."""
-        self._frames = Newest()
-        self._worker = threading.Thread(target=self._encode_all, name="encoder", daemon=True)
+        assert self._frames is not None
+        self._frames.resume()
+        self._worker = threading.Thread(target=self._encode_all, args=(self._frames,), name="encoder", daemon=True)
         self._worker.start()
 
     def halt(self) -> None:
         """Finish the frame in hand."""
-        self._frames.close()
-        if self._worker is not None:
+        if self._frames is not None and self._worker is not None:
+            self._frames.interrupt()
             self._worker.join()
 
     def teardown(self) -> None:
@@ -115,7 +119,8 @@ class PerceptionNode(ManagedNode):
     def health(self) -> Health:
         """Rates, drops, latencies."""
         values: dict[str, object] = {f"{camera} Hz": rate.hz() for camera, rate in self._rates.items()}
-        values["frames dropped"] = self._frames.dropped
+        if self._frames is not None:
+            values["frames dropped"] = self._frames.lost
         if self._encoder is not None:
             values |= in_ms("capture to received", self._transport)
             values |= in_ms("preprocess", self._encoder.preprocess_latency)
@@ -135,36 +140,35 @@ class PerceptionNode(ManagedNode):
             return Health(Level.WARN, sentence, values)
         return Health(Level.OK, "encoding" if self.active else "inactive", values)
 
-    def _receiver(self, camera: str) -> Callable[[Image | CompressedImage], None]:
-        def receive(message: Image | CompressedImage) -> None:
-            self._rates[camera].tick()
-            if self.active:
-                self._frames.put(camera, (message, self._now_ns()))
-
-        return receive
-
-    def _encode_all(self) -> None:
+    def _encode_all(self, frames: AwaitedStreams) -> None:
         pin_thread(self._cores)  # that they are there was checked when the session was opened
-        while (item := self._frames.take()) is not None:
-            camera, (message, received) = item
+        while True:
             try:
-                assert self._encoder is not None
-                frame = self._frame_of(message, camera)
-                frame = self._encoder.preprocess(replace(frame, stamp_ns=frame.stamp_ns - self._camera_delay_ns))
-                preprocessed = self._now_ns()
-                features = self._encoder.encode_preprocessed(frame)
-                encoded = self._now_ns()
-                self._publishers_by_camera[camera].publish(image_from_features(features))
-                # The policy waits for none of what follows.
-                self._transport.add((received - features.stamp_ns) * 1e-9)
-                self._age.add((encoded - features.stamp_ns) * 1e-9)
-                reached = {"received": received, "preprocessed": preprocessed, "encoded": encoded}
-                self._stages.publish(String(data=Stamps(features.stamp_ns, reached).to_json()))
-                self._watch_drift(features)
+                if (item := frames.take()) is None:
+                    return
+                self._encode(*item)
             except SparkError as error:
                 self.complain(str(error))
             except Exception as error:  # the thread must live on; without features the arm holds
-                self.complain(f"a frame of camera {camera} was not encoded ({type(error).__name__}: {error})")
+                self.complain(f"a frame was not encoded ({type(error).__name__}: {error})")
+                time.sleep(_AFTER_A_FAULT_S)
+
+    def _encode(self, camera: str, message: Image | CompressedImage) -> None:
+        received = self._now_ns()
+        self._rates[camera].tick()
+        assert self._encoder is not None
+        frame = self._frame_of(message, camera)
+        frame = self._encoder.preprocess(replace(frame, stamp_ns=frame.stamp_ns - self._camera_delay_ns))
+        preprocessed = self._now_ns()
+        features = self._encoder.encode_preprocessed(frame)
+        encoded = self._now_ns()
+        self._publishers_by_camera[camera].publish(image_from_features(features))
+        # The policy waits for none of what follows.
+        self._transport.add((received - features.stamp_ns) * 1e-9)
+        self._age.add((encoded - features.stamp_ns) * 1e-9)
+        reached = {"received": received, "preprocessed": preprocessed, "encoded": encoded}
+        self._stages.publish(String(data=Stamps(features.stamp_ns, reached).to_json()))
+        self._watch_drift(features)
 
     def _watch_drift(self, features: StateFeatures) -> None:
         score = None if self._drift is None else self._drift.add(features)

@@ -26,6 +26,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from spark_ros.contracts import SparkError
+from spark_ros.nodes.memory import keep_memory_of_images
 
 RCLError = rclpy_implementation.RCLError
 OK, FAILED, REFUSED = 0, 1, 2
@@ -49,6 +50,7 @@ def run(*factories: Callable[[], Node], args: Sequence[str] | None = None) -> in
     stop: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.put(None))
+    keep_memory_of_images()
     try:
         rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
     except RCLError as error:  # a parameter file that does not exist, a remapping that is none

@@ -1,0 +1,123 @@
+"""Streams that a thread waits for by itself, and of which only the newest message of each matters.
+
+rclpy's executor takes 0.3 ms of Python from a message to its callback, and a thread that then does the work has to wait
+until the executor's thread lets go of the interpreter. A thread that works on images for a living does better to wait
+in the middleware itself, as `rclpy.wait_for_message` does; the executor never sees these subscriptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.guard_condition import GuardCondition
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+from spark_ros.nodes.handover import Inlet
+from spark_ros.nodes.newest import Newest
+
+FOR_EVER = -1  # ns, of WaitSet.wait
+
+
+class AwaitedStreams:
+    """Stamped messages of several topics, for one thread; see `handover.Inlet` for those of the same process.
+
+    Attributes:
+        lost: Messages that a newer one replaced before they were taken, or that did not arrive.
+    """
+
+    def __init__(self, node: Node, kind: type, topics: Mapping[str, str], qos: QoSProfile) -> None:
+        """Subscribes.
+
+        Args:
+            node: Whose subscriptions they are.
+            kind: Type of the messages.
+            topics: Full names by the keys that `take` gives.
+            qos: Of the subscriptions; depth 1, since older messages are not wanted.
+        """
+        apart = _Apart()
+        self._newest: Newest[Any] = Newest()
+        self._numbers: dict[str, int] = {}
+        self._gaps = 0
+        self._closed = False
+        self._inlets = {
+            key: Inlet(node, kind, topic, partial(self._put, key), qos, at_once=True, group=apart)
+            for key, topic in topics.items()
+        }
+        self._wake = GuardCondition(None, None, context=node.context)
+        self._waits = rclpy_implementation.WaitSet(len(topics), 1, 0, 0, 0, 0, node.context.handle)
+
+    @property
+    def lost(self) -> int:
+        """See the class."""
+        return self._newest.dropped + self._gaps
+
+    def take(self) -> tuple[str, Any] | None:
+        """Wait for a message: its key and itself. None once interrupted."""
+        while not self._closed:
+            if (item := self._newest.taken()) is not None:
+                return item
+            self._wait()
+        return None
+
+    def interrupt(self) -> None:
+        """Let `take` return None, in whichever thread it waits, until `resume`."""
+        self._closed = True
+        self._wake.trigger()
+
+    def resume(self) -> None:
+        """Forget what came meanwhile, and let `take` wait again."""
+        for key, inlet in self._inlets.items():
+            self._receive(key, inlet)
+        while self._newest.taken() is not None:
+            pass
+        self._closed = False
+
+    def close(self) -> None:
+        """Unsubscribe; nobody may be waiting any more."""
+        for inlet in self._inlets.values():
+            inlet.close()
+        self._wake.destroy()
+
+    def _put(self, key: str, message: Any) -> None:
+        self._newest.put(key, message)
+        self._wake.trigger()
+
+    def _wait(self) -> None:
+        waits = self._waits
+        waits.clear_entities()
+        waits.add_guard_condition(self._wake.handle)
+        places = {key: waits.add_subscription(inlet.subscription.handle) for key, inlet in self._inlets.items()}
+        waits.wait(FOR_EVER)
+        for key, place in places.items():
+            if waits.is_ready("subscription", place):
+                self._receive(key, self._inlets[key])
+
+    def _receive(self, key: str, inlet: Inlet) -> None:
+        subscription = inlet.subscription
+        taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+        if taken is None:  # somebody outside the graph's topic types, or taken back by the middleware
+            return
+        message, info = taken
+        number = info["publication_sequence_number"]
+        if number is not None:
+            self._gaps += max(number - self._numbers.get(key, number) - 1, 0)
+            self._numbers[key] = number
+        inlet.receive(message)
+
+
+class _Apart(CallbackGroup):
+    """Whatever is in it, no executor executes."""
+
+    def can_execute(self, entity: Any) -> bool:
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        pass
