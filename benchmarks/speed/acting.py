@@ -87,13 +87,17 @@ def measure_acting(
 
     The peer is another policy: its row holds times alone, and the others' rows their speed-up over it.
     """
-    session = open_session(acting.policy_file, SessionOptions(threads))
+    sessions = {
+        provider: open_session(acting.policy_file, SessionOptions(threads, provider=provider))
+        for provider in {_provider(form) for form in forms}
+    }
     observations = len(acting.proprioception)
     scenes = range(observations)
 
     def graph(form: Form, scene: int) -> np.ndarray:
         tokens = {f"tokens_{camera}": form.encode(rows[scene]) for camera, rows in acting.images.items()}
-        return np.asarray(session.run(["actions"], {**tokens, "proprioception": acting.proprioception[scene][None]})[0])
+        felt = acting.proprioception[scene][None]
+        return np.asarray(sessions[_provider(form)].run(["actions"], {**tokens, "proprioception": felt})[0])
 
     def eager(form: Form, scene: int) -> np.ndarray:
         tokens = [torch.from_numpy(form.encode(rows[scene])) for rows in acting.images.values()]
@@ -140,3 +144,8 @@ def measure_acting(
     if peer_ms:
         rows.append({"form": TITLE, "latency_ms": percentiles(peer_ms)})
     return rows
+
+
+def _provider(form: Form) -> str:
+    """Of the policy's session: that of the encoder, in float32."""
+    return "openvino" if form.name.startswith("openvino") else "cpu"

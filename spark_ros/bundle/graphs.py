@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from spark_ros.encoders.base import Encoder, normalise_images
+from spark_ros.encoders.vit import Attention
 from spark_ros.policies.base import Policy
 
 # The newest that ONNX Runtime 1.20, the oldest we support, runs. Opset 23 would keep attention as one node, which is
@@ -26,7 +28,7 @@ def export_encoder(encoder: Encoder, file: Path, opset: int = OPSET) -> None:
     size = encoder.image_size
     images = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=1024)
-    _export(_EncoderGraph(encoder), (images,), file, ["images"], "tokens", ({0: batch},), opset)
+    _export(_EncoderGraph(_with_plain_attention(encoder)), (images,), file, ["images"], "tokens", ({0: batch},), opset)
 
 
 def export_policy(policy: Policy, file: Path) -> None:
@@ -36,6 +38,22 @@ def export_policy(policy: Policy, file: Path) -> None:
     inputs = (*tokens, torch.zeros(1, space.proprioception_size))
     names = [*(f"tokens_{camera}" for camera in space.cameras), "proprioception"]
     _export(_PolicyGraph(policy), inputs, file, names, "actions", None)
+
+
+def _with_plain_attention(encoder: Encoder) -> Encoder:
+    """A copy whose queries come scaled from their matrix: two passes less, and products that runtimes fuse."""
+    encoder = copy.deepcopy(encoder)
+    for attention in (module for module in encoder.modules() if isinstance(module, Attention)):
+        width = attention.qkv.in_features
+        with torch.no_grad():
+            for parameter in (attention.qkv.weight, attention.qkv.bias):
+                parameter[:width] *= (width // attention.heads) ** -0.5
+        attention.attend = _attend_without_scale  # type: ignore[method-assign]
+    return encoder
+
+
+def _attend_without_scale(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return (query @ key.transpose(-2, -1)).softmax(-1) @ value
 
 
 class _EncoderGraph(nn.Module):

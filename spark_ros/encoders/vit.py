@@ -144,8 +144,12 @@ class Attention(nn.Module):
         batch, count, width = x.shape
         qkv = self.qkv(x).view(batch, count, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, D / heads)
-        x = F.scaled_dot_product_attention(query, key, value)
+        x = self.attend(query, key, value)
         return self.proj(x.transpose(1, 2).reshape(batch, count, width))
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """softmax(Q K^T / sqrt(C)) V, each (B, heads, N, C)."""
+        return F.scaled_dot_product_attention(query, key, value)
 
 
 class Mlp(nn.Module):

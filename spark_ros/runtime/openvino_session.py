@@ -52,6 +52,8 @@ class OpenVinoSession:
                 # By itself it would compute in bfloat16 on processors that have it.
                 settings["INFERENCE_PRECISION_HINT"] = openvino.Type.f32
             model = core.read_model(file)
+            if half:
+                _end_in_products(model)
             model.reshape({port: _one_at_a_time(port.get_partial_shape()) for port in model.inputs})
             self._request = core.compile_model(model, "CPU", settings).create_infer_request()
         except RuntimeError as error:  # whatever is wrong with a file
@@ -67,3 +69,20 @@ class OpenVinoSession:
 
 def _one_at_a_time(shape: Any) -> list[int]:
     return [dimension.get_length() if dimension.is_static else 1 for dimension in shape]
+
+
+def _end_in_products(model: Any) -> None:
+    """Multiply every output with the identity.
+
+    OpenVINO computes in float32 whatever leads from the last product of matrices to an output. In a vision transformer
+    that is the whole stream which its blocks add to, and each block converts it to and fro.
+    """
+    from openvino import opset13
+
+    for result in model.get_results():
+        output = result.input_value(0)
+        names, width = output.get_names(), output.get_partial_shape()[-1].get_length()
+        product = opset13.matmul(output, opset13.constant(np.eye(width, dtype=np.float32)), False, False)
+        output.get_tensor().set_names(set())
+        product.output(0).get_tensor().set_names(names)
+        result.input(0).replace_source_output(product.output(0))
