@@ -12,6 +12,7 @@ standard deviations, of which an export permits 0.1:
         what blocks add to in bfloat16, see `openvino_session`     4.3
     ... quantised before values are reordered, and the first
         block's MLP in 8 bits as well                              4.1      0.018
+    ... factors of layer norms in the matrices after them          4.0      0.019
 
 ONNX Runtime finds less of it to fuse than of the graph before and is slower with it than with `quantise`'s.
 `python -m benchmarks.latency` measures speed and error of what is offered.
