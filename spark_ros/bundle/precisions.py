@@ -39,8 +39,8 @@ class Precision:
 # other, equally exact float kernels differs from itself by a cosine of .996 at worst, which must be granted to the
 # robot's processor.
 #
-# int8-static is recorded in float32 and best run beside bfloat16, which 8 bits amplify as well: .978 for the worst token of
-# a run's observations. The actions then made are held to the same limits as everywhere.
+# int8-static is recorded in float32 and best run beside bfloat16, which 8 bits amplify, too: .978 for the worst token
+# of a run's observations. The actions then made are held to the same limits as everywhere.
 #
 # bf16 is the float32 graph with the tolerance that `half` of the perception node needs; without it, it runs in float32.
 PRECISIONS = {
