@@ -54,7 +54,7 @@ from spark_ros.training.policy_run import RunInfo, load_policy_run
 ENCODER_FILE, POLICY_FILE, GOLDEN_FILE = "encoder.onnx", "policy.onnx", "golden.npz"
 PARITY_FILE, STATISTICS_FILE, LICENCES_FILE, ROBOT_FILE = "parity.json", "statistics.json", "NOTICE.txt", "robot.yaml"
 
-GOLDEN_OBSERVATIONS = 3  # the start, the middle and the end: enough to notice, small enough to ship
+GOLDEN_OBSERVATIONS = 8  # small enough to ship, and one at which the policy is undecided does not decide by itself
 # Of a session's actions against the recorded ones, in standard deviations of the action: float32 on another processor
 # stays a hundred times below, a wrong graph lies a hundred times above.
 GOLDEN_ACTION_TOLERANCE = 0.02
