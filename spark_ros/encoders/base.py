@@ -23,7 +23,8 @@ class Encoder(nn.Module, ABC):
         grid: Patches along one side where the last ``grid * grid`` tokens form a square map row by row, else 0.
         recipe: JSON-able dict from which `registry.build_encoder` builds the same encoder again.
         notice: Origin and licence of the weights, carried wherever they go.
-        keep_float: Names of modules that lose too much when their matrices become 8-bit integers.
+        keep_float: Names of modules that lose too much when their matrices become 8-bit integers and
+            activations are scaled as they come.
     """
 
     image_size: int

@@ -100,7 +100,7 @@ class AwaitedStreams:
     def _receive(self, key: str, inlet: Inlet) -> None:
         subscription = inlet.subscription
         taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-        if taken is None:  # somebody outside the graph's topic types, or taken back by the middleware
+        if taken is None:  # the wait set woke for one that was replaced meanwhile
             return
         message, info = taken
         number = info["publication_sequence_number"]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 # Faults of pages while one large block after the other is filled, before and after.
 PROGRAM = """
-import ctypes, resource
+import resource
 from spark_ros.nodes.memory import give_back_freed_memory, keep_memory_of_images
 
 def faults():
@@ -31,7 +29,6 @@ print(usual, kept)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_large_blocks_find_their_pages_again() -> None:
     usual, kept = map(int, subprocess.check_output([sys.executable, "-c", PROGRAM], text=True).split())
     assert usual > 20 * 200
