@@ -47,4 +47,4 @@ train-demo:
 	$(BIN)/spark-ros eval --bundle $(OUT)/train-demo/bundle --episodes 30 --seed $(SEED) --videos --out $(OUT)/train-demo/eval
 
 clean:
-	rm -rf $(OUT) build dist *.egg-info
+	rm -rf $(OUT) build dist *.egg-info spark_ros/*/*.so spark_ros/compiled.json .venv/.installed-*

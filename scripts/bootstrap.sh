@@ -70,7 +70,9 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
   }
 fi
 
-stamp=".venv/.installed-$(printf '%s' "$extras" | tr ',' '-')-$(cat setup.py pyproject.toml | cksum | cut -d' ' -f1)"
+# What is compiled is installed anew when its sources change.
+compiled_sources() { for types in spark_ros/*/*.pxd; do echo "${types%.pxd}.py" "$types"; done; }
+stamp=".venv/.installed-$(printf '%s' "$extras" | tr ',' '-')-$(cat setup.py pyproject.toml $(compiled_sources) | cksum | cut -d' ' -f1)"
 if [ ! -e "$stamp" ]; then
   echo "bootstrap: installing spark_ros[$extras] into .venv"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]" || {

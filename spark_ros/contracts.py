@@ -21,6 +21,9 @@ FloatArray = NDArray[np.float64]
 TokenArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]
 
+Numbers = list[float]
+"""One for every joint, or one for every axis; for the arithmetic of single arms, see `control/joint_law.py`."""
+
 
 class SparkError(Exception):
     """Something a person can put right; its text is one sentence: what was seen, what was expected, what to do.

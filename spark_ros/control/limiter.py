@@ -6,8 +6,8 @@ How it tracks. Ruckig's position interface plans the fastest way to a target tha
 moving one it either lags (45 ms measured at 0.25 m/s, without a target velocity) or swings around it (with one: a
 state slightly ahead of the target must turn back to meet it at speed). So the loop over position is closed here: the
 wanted velocity is the target's own velocity plus a correction proportional to the gap, bounded for large gaps by what
-can still be braked; Ruckig's velocity interface then takes the joints there, with exact jerk-limited profiles. A
-target that moves at constant speed is tracked without lag.
+can still be braked; `Ramps` then take the joints there, with exact jerk-limited profiles. A target that moves at
+constant speed is tracked without lag.
 
 How it stops. With all the acceleration that the arm has, whatever `acceleration_scale` says: who lowers it to be
 careful must not get an arm that takes longer to stop.
@@ -16,9 +16,10 @@ How it stays inside. Every step is taken only if the arm could, from where it en
 position limits or the velocity taper near them; otherwise those joints brake now, which the step before had checked.
 The same way the `guard`, if there is one, is asked about what concerns the whole arm; there the whole arm brakes.
 
-How it stays fast. Planning takes Ruckig a microsecond; looking along a plan takes ten times as long. So whatever asks
-about a way to rest first asks for bounds of it that are proven (`Dynamics.stop`), and looks only where these do not
-settle the matter: near a limit.
+How it stays fast. What a step runs through is compiled where there is a compiler (`COMPILED` in setup.py), with C types
+in the `.pxd` beside each source; the same sources run uncompiled, to the same bits. Looking along a plan takes most of
+a step. So whatever asks about a way to rest first asks for bounds of it that are proven (`Dynamics.stop`), and looks
+only where these do not settle the matter: near a limit.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
-import ruckig
 
-from spark_ros.contracts import FloatArray, SparkError
+from spark_ros.contracts import FloatArray, Numbers, SparkError
 from spark_ros.control.config import GatewayConfig
 from spark_ros.control.joint_law import Dynamics, JointLaw
-from spark_ros.control.way import State, WayToRest
+from spark_ros.control.ramps import Ramps, State
+from spark_ros.control.way import WayToRest
 from spark_ros.robots.spec import RobotSpec
 
-VelocityCap = Callable[[FloatArray, FloatArray], FloatArray]
-"""From joint position (J,) and wanted joint velocity (J,) to a permitted one, for limits that are not per joint."""
+VelocityCap = Callable[[Numbers, Numbers], Numbers]
+"""From joint positions (J) and wanted joint velocities (J) to permitted ones, for limits that are not per joint."""
 
-Guard = Callable[[FloatArray, WayToRest], bool]
-"""From joint position (J,) and a way to rest that begins a step later: whether it may be taken."""
+Guard = Callable[[Numbers, WayToRest], bool]
+"""From joint positions (J) and a way to rest that begins a step later: whether it may be taken."""
 
 # When braking is looked at: by 80 ms it is at full strength and only gains on the limits, and between two looks 5 ms
 # apart a joint that turns round moves by less than POSITION_MARGIN.
@@ -90,10 +91,9 @@ class Limiter:
         self._stops_harder = config.acceleration_scale < 1
         self._brakes_hard = False  # as `stop` does where it stops harder than motion may brake
 
-        self._ruckig = ruckig.Ruckig(size)
-        self._moving = self._task([law.moving for law in self._laws])
-        self._stopping = self._task([law.stopping for law in self._laws])
-        self._trajectory = ruckig.Trajectory(size)
+        self._ramps = Ramps(size)
+        self._moving = [law.moving for law in self._laws]
+        self._stopping = [law.stopping for law in self._laws]
         self._rest = [0.0] * size
         self.reset(spec.home)
 
@@ -136,16 +136,10 @@ class Limiter:
             return self.stop(elapsed_s)
         self._brakes_hard = False
         elapsed = self._bounded(elapsed_s)
-        laws, (position, velocity, _) = self._laws, self._state
-        wanted = [
-            law.approach(q, to, rate, elapsed)
-            for law, q, to, rate in zip(laws, position, goal, goal_velocity, strict=True)
-        ]
+        wanted = self._approach(goal, goal_velocity, elapsed)
         if self._cap is not None:
-            wanted = self._cap(self._now.position, np.array(wanted)).tolist()
-        ahead = 2 * elapsed
-        aims = [law.aim(w, q + ahead * v) for law, w, q, v in zip(laws, wanted, position, velocity, strict=True)]
-        return self._advance(aims, elapsed)
+            wanted = self._cap(self._state[0], wanted)
+        return self._advance(self._aims(wanted, 2 * elapsed), elapsed)
 
     def stop(self, elapsed_s: float) -> JointSetpoint:
         """Moves the setpoint on by `elapsed_s` (at most two periods), braking as hard as the arm's limits allow."""
@@ -153,13 +147,33 @@ class Limiter:
             return self._be_at_rest(self._state[0])
         return self._take(self._braked(self._bounded(elapsed_s)))
 
-    def _be_at_rest(self, position: list[float]) -> JointSetpoint:
+    def _be_at_rest(self, position: Numbers) -> JointSetpoint:
         return self._take((position, self._rest, self._rest))
 
     def _take(self, state: State) -> JointSetpoint:
         self._state = state
         self._now = JointSetpoint(np.array(state[0]), np.array(state[1]), np.array(state[2]))
         return self._now
+
+    def _approach(self, goal: Numbers, goal_velocity: Numbers, elapsed: float) -> Numbers:
+        """The velocity of every joint, rad/s, that follows its target."""
+        position, _, _ = self._state
+        wanted: Numbers = []
+        for joint in range(len(goal)):
+            law: JointLaw = self._laws[joint]
+            wanted.append(law.approach(position[joint], goal[joint], goal_velocity[joint], elapsed))
+        return wanted
+
+    def _aims(self, wanted: Numbers, ahead_s: float) -> Numbers:
+        """The same within what position limits permit, seen from where the joints are so much later, rad/s."""
+        position, velocity, _ = self._state
+        aims: Numbers = []
+        for joint in range(len(wanted)):
+            law: JointLaw = self._laws[joint]
+            speed: float = velocity[joint]
+            at: float = position[joint]
+            aims.append(law.aim(wanted[joint], at + ahead_s * speed))
+        return aims
 
     def _braked(self, elapsed: float) -> State:
         self._brakes_hard = self._stops_harder
@@ -168,19 +182,13 @@ class Limiter:
     def _must_go_on_stopping(self) -> bool:
         """True where motion's own acceleration and jerk would take over too late to keep a joint from turning round."""
         _, velocity, acceleration = self._state
-        return any(law.must_go_on_stopping(v, a) for law, v, a in zip(self._laws, velocity, acceleration, strict=True))
+        for joint in range(len(velocity)):
+            law: JointLaw = self._laws[joint]
+            if law.must_go_on_stopping(velocity[joint], acceleration[joint]):
+                return True
+        return False
 
-    def _task(self, dynamics: list[Dynamics]) -> ruckig.InputParameter:
-        """What Ruckig is asked, but for where from and where to."""
-        task = ruckig.InputParameter(len(dynamics))
-        task.control_interface = ruckig.ControlInterface.Velocity
-        task.synchronization = ruckig.Synchronization.No
-        task.max_velocity = [law.velocity for law in self._laws]
-        task.max_acceleration = [joint.acceleration for joint in dynamics]
-        task.max_jerk = [joint.jerk for joint in dynamics]
-        return task
-
-    def _advance(self, aims: list[float], elapsed: float) -> JointSetpoint:
+    def _advance(self, aims: Numbers, elapsed: float) -> JointSetpoint:
         """Takes the step if braking stays possible after it, else a smaller one, else brakes.
 
         What single joints cannot brake for, these joints brake for; what the guard refuses, the whole arm does.
@@ -201,43 +209,52 @@ class Limiter:
     def _guarded(self, candidate: State) -> bool:
         if self._guard is None:
             return True
-        self._plan(candidate, self._rest, self._stopping)
-        return self._guard(self._now.position, WayToRest(self._trajectory, self._laws, candidate))
+        self._ramps.plan(candidate, self._rest, self._stopping)
+        return self._guard(self._state[0], WayToRest(self._ramps, self._laws, candidate))
 
     def _too_late_to_brake(self, state: State) -> list[int]:
         """The joints that could not be brought to rest inside their limits from here."""
-        laws = self._laws
-        doubtful = [
-            joint
-            for joint, (law, q, v, a) in enumerate(zip(laws, *state, strict=True))
-            if not law.surely_stops_inside(q, v, a)
-        ]
+        doubtful = self._in_doubt(state)
         if not doubtful:
             return doubtful
-        self._plan(state, self._rest, self._moving)
-        duration, at = self._trajectory.duration, self._trajectory.at_time
-        looks = [at(time) for time in (*(time for time in BRAKING_CHECKS if time < duration), duration)]
-        return [j for j in doubtful if not all(laws[j].permits(look[0][j], look[1][j]) for look in looks)]
+        ramps: Ramps = self._ramps
+        ramps.plan(state, self._rest, self._moving)
+        late: list[int] = []
+        for time in (*(time for time in BRAKING_CHECKS if time < ramps.duration), ramps.duration):
+            position, velocity, _ = ramps.at(time)
+            for joint in doubtful:
+                law: JointLaw = self._laws[joint]
+                if joint not in late and not law.permits(position[joint], velocity[joint]):
+                    late.append(joint)
+            if len(late) == len(doubtful):
+                break
+        return late
 
-    def _step(self, wanted: list[float], elapsed: float, task: ruckig.InputParameter) -> State:
+    def _in_doubt(self, state: State) -> list[int]:
+        """The joints whose way to rest takes a look."""
+        position, velocity, acceleration = state
+        doubtful: list[int] = []
+        for joint in range(len(position)):
+            law: JointLaw = self._laws[joint]
+            if not law.surely_stops_inside(position[joint], velocity[joint], acceleration[joint]):
+                doubtful.append(joint)
+        return doubtful
+
+    def _step(self, wanted: Numbers, elapsed: float, dynamics: list[Dynamics]) -> State:
         """Where the joints are after `elapsed` on the fastest way to the wanted velocity."""
-        self._plan(self._state, wanted, task)
-        return self._trajectory.at_time(elapsed)[:3]
-
-    def _plan(self, start: State, wanted: list[float], task: ruckig.InputParameter) -> None:
-        task.current_position, task.current_velocity, task.current_acceleration = start
-        task.target_velocity = wanted
-        self._ruckig.calculate(task, self._trajectory)
+        ramps: Ramps = self._ramps
+        ramps.plan(self._state, wanted, dynamics)
+        return ramps.at(elapsed)
 
     def _bounded(self, elapsed_s: float) -> float:
         return min(max(elapsed_s, 0.0), 2 * self._period)
 
-    def _checked(self, what: str, values: FloatArray) -> list[float]:
+    def _checked(self, what: str, values: FloatArray) -> Numbers:
         array = np.asarray(values, dtype=np.float64)
         expected = (len(self._laws),)
         if array.shape != expected:
             raise SparkError(f"joint {what} has shape {array.shape}: expected {expected}, one value per joint")
-        numbers: list[float] = array.tolist()
+        numbers: Numbers = array.tolist()
         if not all(map(isfinite, numbers)):
             raise SparkError(f"joint {what} is {numbers}: every value must be finite")
         return numbers

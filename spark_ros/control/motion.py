@@ -5,17 +5,18 @@ The same way down for an operator's target and for a policy's, so that neither c
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from spark_ros.contracts import ActionKind, FloatArray, Pose, SparkError
+from spark_ros.contracts import ActionKind, FloatArray, Numbers, Pose, SparkError
+from spark_ros.control.collision_guard import CollisionGuard
 from spark_ros.control.config import GatewayConfig
 from spark_ros.control.executor import Target
 from spark_ros.control.gripper import WidthLimiter
-from spark_ros.control.guard import CollisionGuard, ToolGuard
 from spark_ros.control.limiter import JointSetpoint, Limiter
+from spark_ros.control.tool_cap import ToolCap
+from spark_ros.control.tool_guard import ToolGuard
 from spark_ros.control.way import WayToRest
+from spark_ros.robots.clearance import Clearance
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.pose import vector_from_pose
 from spark_ros.robots.spec import RobotSpec
@@ -29,26 +30,23 @@ class Motion:
     def __init__(self, spec: RobotSpec, config: GatewayConfig) -> None:
         """Call `start` before the first step."""
         self._spec = spec
-        self._wall_braking = min(config.wall_braking, spec.ee_max_linear_acceleration / 2)
-        self._walls = (spec.workspace.lower.tolist(), spec.workspace.upper.tolist())
-        self._look_ahead_s = 2 * config.period_s
         self._kinematics = Kinematics(spec)
-        self._tool_guard = ToolGuard(self._kinematics)
-        clearance = self._kinematics.clearance()
-        self._collision_guard = None if clearance is None else CollisionGuard(clearance, config.collision_margin_m)
-        self._limiter = Limiter(spec, config, self._permitted, self._guard)
+        self._tool_cap, self._tool_guard = ToolCap(self._kinematics, config), ToolGuard(spec)
+        self._collision_guard: CollisionGuard | None = None
+        if spec.collision is not None:
+            self._collision_guard = CollisionGuard(Clearance(spec), config.collision_margin_m)
+        self._limiter = Limiter(spec, config, self._tool_cap.permitted, self._guard)
         self._gripper = WidthLimiter(spec.gripper, config.period_s)
         self._reference = spec.home  # joints of the last target: where the next inverse kinematics starts
-        self._slower = 1.0
 
     def limit_tool_speed(self, speed: float | None) -> None:
         """Moves the tool no faster than this, m/s, and turns it as much slower; None: as fast as the arm may."""
-        self._slower = 1.0 if speed is None else min(1.0, speed / self._spec.ee_max_linear_speed)
+        self._tool_cap.limit_speed(speed)
 
     @property
     def is_slowed(self) -> bool:
         """True where the tool is slower than the arm may be; the gripper then keeps its opening in `follow`."""
-        return self._slower < 1.0
+        return self._tool_cap.is_slowed
 
     @property
     def setpoint(self) -> JointSetpoint:
@@ -135,29 +133,7 @@ class Motion:
         if not (np.isfinite(target.value).all() and np.isfinite(target.rate).all()):
             raise SparkError(f"{target.kind.value} target carries values that are not finite")
 
-    def _guard(self, position: FloatArray, way: WayToRest) -> bool:
-        """Whether the arm may end up on this way to rest, see `guard`."""
+    def _guard(self, position: Numbers, way: WayToRest) -> bool:
+        """Whether the arm may end up on this way to rest, see `tool_guard`."""
         collision = self._collision_guard
         return self._tool_guard.permits(position, way) and (collision is None or collision.permits(position, way))
-
-    def _permitted(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
-        """The joint velocity, lowered to the arm's tool speeds and to what can still be braked before a wall."""
-        tool, (vx, vy, vz, wx, wy, wz) = self._kinematics.tool_motion(position, velocity)
-        linear = (vx * vx + vy * vy + vz * vz) ** 0.5 / self._spec.ee_max_linear_speed
-        angular = (wx * wx + wy * wy + wz * wz) ** 0.5 / self._spec.ee_max_angular_speed
-        scale = self._slower / max(self._slower, linear, angular)
-        velocity = velocity * scale
-        excess = [
-            self._beyond_wall(at, speed * scale, low, high)
-            for at, speed, low, high in zip(tool, (vx, vy, vz), *self._walls, strict=True)
-        ]
-        if not any(excess):
-            return velocity
-        return velocity - self._kinematics.joint_velocity(position, np.array([*excess, 0.0, 0.0, 0.0]))
-
-    def _beyond_wall(self, position: float, speed: float, lower: float, upper: float) -> float:
-        """By how much the tool's speed along an axis, m/s, is more than can be braked before the walls across it."""
-        ahead = position + self._look_ahead_s * speed
-        highest = math.sqrt(2 * self._wall_braking * max(upper - ahead, 0.0))
-        lowest = -math.sqrt(2 * self._wall_braking * max(ahead - lower, 0.0))
-        return speed - min(max(speed, lowest), highest)

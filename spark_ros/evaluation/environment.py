@@ -7,7 +7,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("spark_ros", "mujoco", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "numpy", "pin", "ruckig")
+_PACKAGES = ("spark_ros", "mujoco", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "numpy", "pin")
 _ROS_PACKAGES = ("ros-jazzy-rclpy", "ros-jazzy-rmw-fastrtps-cpp", "ros-kilted-rclpy", "ros-kilted-rmw-fastrtps-cpp")
 
 

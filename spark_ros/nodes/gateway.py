@@ -18,6 +18,7 @@ from spark_ros import topics
 from spark_ros.adapters.base import Outgoing
 from spark_ros.adapters.gripper_opening import GripperOpening
 from spark_ros.adapters.registry import make_arm_adapter, make_gripper_adapter
+from spark_ros.compiled import compiled_modules
 from spark_ros.contracts import SparkError
 from spark_ros.control.gateway import Gateway, GatewayConfig
 from spark_ros.control.modes import Mode, Outcome
@@ -35,6 +36,7 @@ from spark_ros.robots.spec import load_robot
 from spark_ros.runtime.latency import LatencyTrace
 from spark_ros.runtime.trace import Stamps
 
+LIMITER = "control/limiter"
 STOP_S = 2.0  # longest braking: 2.6 rad/s at a tenth of the FR3's acceleration
 _OFF = -1.0  # what there is none of: a ROS parameter cannot be None
 
@@ -99,6 +101,10 @@ class GatewayNode(ManagedNode):
         ):
             self.serve(Trigger, name, lambda _, response, action=action: self._answer(action, response))
         self.every(self._config.period_s, self._tick)
+        if LIMITER not in compiled_modules():
+            self.get_logger().warning(
+                "the limiter is not compiled here: the same limits for much more of the processor"
+            )
         self._announce()
 
     def start(self) -> None:

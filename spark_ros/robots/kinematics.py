@@ -13,7 +13,6 @@ import numpy as np
 import pinocchio as pin
 
 from spark_ros.contracts import FloatArray, Pose
-from spark_ros.robots.clearance import Clearance
 from spark_ros.robots.spec import Origin, RobotSpec
 
 # Gauss-Newton leaves about the square of the last step, so these tolerances cost no iteration beyond one of 1e-3;
@@ -46,39 +45,11 @@ class Kinematics:
         self._lower = spec.limits.position_lower
         self._upper = spec.limits.position_upper
 
-    def clearance(self) -> Clearance | None:
-        """The distances of this arm to itself and its table; None where its shape is unknown."""
-        return None if self.spec.collision is None else Clearance(self._model, self.spec.collision)
-
     def forward(self, q: FloatArray) -> Pose:
         """The tool in the base frame."""
         pin.framesForwardKinematics(self._model, self._data, q)
         placement = self._data.oMf[self._frame]
         return Pose(placement.translation.copy(), np.array(pin.Quaternion(placement.rotation).coeffs()))
-
-    def tool_position(self, q: FloatArray) -> list[float]:
-        """The tool's position in the base frame, x y z, m."""
-        pin.framesForwardKinematics(self._model, self._data, q)
-        return self._data.oMf[self._frame].translation.tolist()
-
-    def tool_levers(self) -> FloatArray:
-        """(J,) m: how far from each joint's axis the tool can be at most."""
-        offsets = [origin.xyz for origin in (*self.spec.joint_origins, self.spec.tool)][1:]
-        lengths = [float(np.linalg.norm(offset)) for offset in offsets]
-        # What is fixed to a joint turns about its z axis at a fixed distance; from there the rest may stretch out.
-        return np.array([np.hypot(*offset[:2]) + sum(lengths[joint + 1 :]) for joint, offset in enumerate(offsets)])
-
-    def tool_motion(self, q: FloatArray, velocity: FloatArray) -> tuple[list[float], list[float]]:
-        """The tool's position, m, and its twist, linear then angular, at this joint velocity (J,); in base axes."""
-        pin.forwardKinematics(self._model, self._data, q, velocity)
-        placement = pin.updateFramePlacement(self._model, self._data, self._frame)
-        twist = pin.getFrameVelocity(self._model, self._data, self._frame, pin.LOCAL_WORLD_ALIGNED)
-        return placement.translation.tolist(), twist.vector.tolist()
-
-    def linearised(self, q: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The tool's position (3,), m, in the base frame, and the `jacobian` (6, J) there."""
-        jacobian = self.jacobian(q)
-        return self._data.oMf[self._frame].translation.copy(), jacobian
 
     def jacobian(self, q: FloatArray) -> FloatArray:
         """(6, J): joint velocities to the tool's linear then angular velocity, in the axes of the base frame."""

@@ -92,5 +92,5 @@ def test_a_correction_is_labelled_from_the_take_over_to_the_hand_back(
     episode = folder.read(entry)
     assert episode.metadata.operator == "policy" and entry.success
     span = (episode.setpoints.stamps_ns > seen[0]) & (episode.setpoints.stamps_ns < pressed[1])
-    tool = [kinematics.tool_position(q)[1] for q in episode.setpoints.columns(SPEC.joint_names)[span][[0, -1]]]
+    tool = [kinematics.forward(q).position[1] for q in episode.setpoints.columns(SPEC.joint_names)[span][[0, -1]]]
     assert tool[1] - tool[0] > 0.05, "the person has moved the arm to the left"

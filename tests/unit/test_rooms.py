@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "spark_ros"
 
 # Ground floor first; a room imports from its own floor or from rooms before it (docs/architecture.md).
 FLOORS = [
-    {"contracts", "topics", "shares", "hub"},
+    {"contracts", "topics", "shares", "hub", "compiled"},
     {"robots"},
     {"data"},
     {"encoders"},
@@ -39,6 +39,7 @@ WITHOUT_TORCH = {
     "topics",
     "shares",
     "hub",
+    "compiled",
     "robots",
     "runtime",
     "control",

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from spark_ros.contracts import SparkError
+from spark_ros.control.collision_guard import CollisionGuard
 from spark_ros.control.config import GatewayConfig
-from spark_ros.control.guard import CollisionGuard
 from spark_ros.control.limiter import Limiter
-from spark_ros.robots.kinematics import Kinematics
+from spark_ros.robots.clearance import Clearance
 from spark_ros.robots.spec import load_robot
 
 PERIOD, MARGIN = 0.01, 0.02
@@ -49,7 +49,7 @@ def slow_clearance(spec, q):
 
 @pytest.fixture
 def clearance(fr3):
-    return Kinematics(fr3).clearance()
+    return Clearance(fr3)
 
 
 @pytest.fixture
@@ -60,42 +60,42 @@ def limiter(fr3, clearance):
 def clear_posture(spec, clearance, rng):
     while True:
         q = rng.uniform(spec.limits.position_lower + 0.1, spec.limits.position_upper - 0.1)
-        if clearance.distance(q) > MARGIN + 0.01:
+        if clearance.distance(q.tolist()) > MARGIN + 0.01:
             return q
 
 
 @pytest.mark.parametrize("name", ["fr3", "ur5e"])
 def test_distances_are_those_of_a_slow_computation(name):
     spec = load_robot(name)
-    clearance = Kinematics(spec).clearance()
+    clearance = Clearance(spec)
     rng = np.random.default_rng(0)
     for _ in range(40):
         q = rng.uniform(spec.limits.position_lower, spec.limits.position_upper)
         slow = slow_clearance(spec, q)
         if slow > 0:  # where capsules overlap, points on their axes say less
-            assert slow - 0.004 <= clearance.distance(q) <= slow + 1e-6
+            assert slow - 0.004 <= clearance.distance(q.tolist()) <= slow + 1e-6
 
 
 @pytest.mark.parametrize("name", ["fr3", "ur5e"])
 def test_no_distance_changes_faster_than_its_levers_say(name):
     spec = load_robot(name)
-    clearance = Kinematics(spec).clearance()
+    clearance = Clearance(spec)
     rng = np.random.default_rng(1)
     for _ in range(300):
         q = rng.uniform(spec.limits.position_lower, spec.limits.position_upper)
         change = rng.normal(0, 0.05, len(q))
-        moved = abs(clearance.distance(q + change) - clearance.distance(q))
+        moved = abs(clearance.distance((q + change).tolist()) - clearance.distance(q.tolist()))
         assert moved <= np.abs(change) @ clearance.levers + 1e-9
 
 
 def test_home_is_far_from_everything(fr3, clearance):
-    assert clearance.distance(fr3.home) > 0.1
+    assert clearance.distance(fr3.home.tolist()) > 0.1
 
 
 @pytest.mark.parametrize(("name", "seed"), [*(("fr3", seed) for seed in range(5)), ("ur5e", 0), ("ur5e", 1)])
 def test_targets_inside_the_arm_or_the_table_end_before_contact(name, seed):
     spec = load_robot(name)
-    clearance = Kinematics(spec).clearance()
+    clearance = Clearance(spec)
     limiter = Limiter(spec, GatewayConfig(), guard=CollisionGuard(clearance, MARGIN).permits)
     rng = np.random.default_rng(seed)
     limiter.reset(clear_posture(spec, clearance, rng))
@@ -104,11 +104,11 @@ def test_targets_inside_the_arm_or_the_table_end_before_contact(name, seed):
         if step % 90 == 0:
             target = rng.uniform(spec.limits.position_lower, spec.limits.position_upper)
             if step % 180 == 0:
-                while clearance.distance(target) > 0:
+                while clearance.distance(target.tolist()) > 0:
                     target = rng.uniform(spec.limits.position_lower, spec.limits.position_upper)
         setpoint = limiter.track(target, rng.normal(0, 1, len(target)), PERIOD)
         closest = min(closest, slow_clearance(spec, setpoint.position) if step % 5 == 0 else np.inf)
-        assert clearance.distance(setpoint.position) > MARGIN - 0.003
+        assert clearance.distance(setpoint.position.tolist()) > MARGIN - 0.003
     assert closest > MARGIN - 0.003
 
 
@@ -121,23 +121,23 @@ def test_a_stop_on_the_way_to_contact_keeps_the_margin_too(fr3, clearance, limit
             limiter.track(target, np.zeros(7), PERIOD)
         while not limiter.at_rest:
             limiter.stop(PERIOD)
-            assert clearance.distance(limiter.setpoint.position) > MARGIN - 0.003
+            assert clearance.distance(limiter.setpoint.position.tolist()) > MARGIN - 0.003
 
 
 def test_an_arm_that_starts_within_the_margin_may_leave_it_and_comes_no_closer(fr3, clearance, limiter):
     rng = np.random.default_rng(5)
     while True:
         start = rng.uniform(fr3.limits.position_lower + 0.1, fr3.limits.position_upper - 0.1)
-        if 0.002 < clearance.distance(start) < 0.5 * MARGIN:
+        if 0.002 < clearance.distance(start.tolist()) < 0.5 * MARGIN:
             break
-    begin = clearance.distance(start)
+    begin = clearance.distance(start.tolist())
     limiter.reset(start)
     for _ in range(300):
         setpoint = limiter.track(fr3.home, np.zeros(7), PERIOD)
-        assert clearance.distance(setpoint.position) > begin - 0.001
+        assert clearance.distance(setpoint.position.tolist()) > begin - 0.001
     for _ in range(200):
         limiter.track(start + 0.5, np.zeros(7), PERIOD)
-    assert clearance.distance(limiter.setpoint.position) > begin - 0.001
+    assert clearance.distance(limiter.setpoint.position.tolist()) > begin - 0.001
 
 
 def test_near_nothing_the_guard_changes_nothing(fr3, clearance, limiter):

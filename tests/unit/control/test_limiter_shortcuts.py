@@ -2,19 +2,23 @@
 
 import numpy as np
 import pytest
-import ruckig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.limits.streams import Stream
 from spark_ros.contracts import ActionKind
-from spark_ros.control import guard
+from spark_ros.control import tool_guard as guard
+from spark_ros.control.collision_guard import CollisionGuard
 from spark_ros.control.config import GatewayConfig
 from spark_ros.control.executor import Target
-from spark_ros.control.guard import CollisionGuard, ToolGuard
 from spark_ros.control.joint_law import Dynamics, JointLaw
+from spark_ros.control.limiter import Limiter
 from spark_ros.control.motion import Motion
+from spark_ros.control.ramps import Ramps
+from spark_ros.control.tool_guard import ToolGuard
 from spark_ros.control.way import WayToRest
+from spark_ros.robots.chain import tool_levers
+from spark_ros.robots.clearance import Clearance
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import load_robot, robot_names
 
@@ -23,24 +27,12 @@ parts = st.floats(-1, 1)
 scales = st.sampled_from([0.02, 0.1, 1.0])
 
 
-def planned_stop(acceleration, jerk, position, velocity, at_first):
-    task = ruckig.InputParameter(len(position))
-    task.control_interface = ruckig.ControlInterface.Velocity
-    task.synchronization = ruckig.Synchronization.No
-    task.max_velocity = [10.0] * len(position)
-    task.max_acceleration, task.max_jerk = list(acceleration), list(jerk)
-    task.current_position, task.current_velocity, task.current_acceleration = map(list, (position, velocity, at_first))
-    task.target_velocity = [0.0] * len(position)
-    trajectory = ruckig.Trajectory(len(position))
-    ruckig.Ruckig(len(position)).calculate(task, trajectory)
-    return trajectory
-
-
-def looked_at(trajectory, looks=400):
-    """Positions and velocities (T, J) along a stop."""
-    times = np.linspace(0, trajectory.duration, looks)
-    passed = np.array([trajectory.at_time(time)[:2] for time in times])
-    return passed[:, 0], passed[:, 1]
+def planned_stop(dynamics, state):
+    """A stop of joints (J) from there, and positions and velocities (T, J) along it."""
+    stop = Ramps(len(dynamics))
+    stop.plan(tuple(map(list, state)), [0.0] * len(dynamics), dynamics)
+    position, velocity = zip(*stop.passed(400), strict=True)
+    return stop, np.array(position), np.array(velocity)
 
 
 @settings(max_examples=400, deadline=None)
@@ -49,9 +41,7 @@ def test_no_stop_is_faster_or_leads_further_than_its_bounds(v, a, scale, jerk):
     dynamics = Dynamics(10.0 * scale, jerk, PERIOD)
     velocity, acceleration = 5.0 * v, 10.0 * a  # also more than motion with a low scale may use: the end of a hard stop
     speed, reach = dynamics.stop(velocity, acceleration)
-    position, passed = looked_at(
-        planned_stop([dynamics.acceleration], [dynamics.jerk], [0.0], [velocity], [acceleration])
-    )
+    _, position, passed = planned_stop([dynamics], ([0.0], [velocity], [acceleration]))
     assert np.abs(passed).max() <= speed + 1e-9
     assert np.abs(position).max() <= reach + 1e-9
 
@@ -65,8 +55,8 @@ def test_a_joint_that_surely_stops_inside_passes_nothing_that_it_may_not(fr3, da
     position = law.lower + far if data.draw(st.booleans()) else law.upper - far
     velocity, acceleration = law.velocity * data.draw(parts), law.stopping.acceleration * data.draw(parts)
     if law.surely_stops_inside(position, velocity, acceleration):
-        stop = planned_stop([law.moving.acceleration], [law.moving.jerk], [position], [velocity], [acceleration])
-        assert all(law.permits(q, v) for q, v in zip(*(values[:, 0] for values in looked_at(stop)), strict=True))
+        _, passed, speeds = planned_stop([law.moving], ([position], [velocity], [acceleration]))
+        assert all(law.permits(q, v) for q, v in zip(passed[:, 0], speeds[:, 0], strict=True))
 
 
 def way_from(spec, laws, rng):
@@ -75,13 +65,13 @@ def way_from(spec, laws, rng):
     q = spec.home + rng.normal(0, 0.6, spec.home.size)
     q = np.clip(q, limits.position_lower, limits.position_upper)
     velocity = rng.normal(0, 1, q.size) * (rng.random(q.size) < 0.7)
-    _, twist = kinematics.tool_motion(q, velocity)
+    twist = kinematics.jacobian(q) @ velocity
     share = max(np.linalg.norm(twist[:3]) / spec.ee_max_linear_speed, np.linalg.norm(twist[3:]) / 2, 1e-3)
     velocity *= rng.choice([0.3, 0.8, 1.0, 1.005, 1.02]) / share
     velocity = np.clip(velocity, -limits.velocity, limits.velocity)
     state = (q.tolist(), velocity.tolist(), (limits.acceleration * rng.uniform(-0.9, 0.9, q.size)).tolist())
-    stop = planned_stop([law.stopping.acceleration for law in laws], [law.stopping.jerk for law in laws], *state)
-    return q - velocity * PERIOD, WayToRest(stop, laws, state)
+    stop, _, _ = planned_stop([law.stopping for law in laws], state)
+    return (q - velocity * PERIOD).tolist(), WayToRest(stop, laws, state)
 
 
 @pytest.mark.parametrize("name", robot_names())
@@ -89,15 +79,15 @@ def test_the_tool_guard_judges_as_a_look_at_every_position_does(name):
     spec = load_robot(name)
     laws = [JointLaw(spec.limits, joint, GatewayConfig()) for joint in range(spec.home.size)]
     kinematics, rng, verdicts = Kinematics(spec), np.random.default_rng(7), []
-    tool_guard = ToolGuard(kinematics)
+    tool_guard = ToolGuard(spec)
     for _ in range(1500):
         before, way = way_from(spec, laws, rng)
-        tool = np.array(kinematics.tool_position(before))
+        tool = kinematics.forward(np.array(before)).position
         lower = np.minimum(spec.workspace.lower - guard.WALL_TOLERANCE, tool)
         upper = np.maximum(spec.workspace.upper + guard.WALL_TOLERANCE, tool)
         right = True
         for q, v in way.passed:
-            place, twist = map(np.array, kinematics.tool_motion(q, v))
+            place, twist = kinematics.forward(np.array(q)).position, kinematics.jacobian(np.array(q)) @ v
             right &= bool(np.all(place >= lower) and np.all(place <= upper))
             right &= bool(np.linalg.norm(twist[:3]) <= guard.SPEED_TOLERANCE * spec.ee_max_linear_speed)
             right &= bool(np.linalg.norm(twist[3:]) <= guard.SPEED_TOLERANCE * spec.ee_max_angular_speed)
@@ -110,21 +100,21 @@ def test_the_tool_guard_judges_as_a_look_at_every_position_does(name):
 def test_what_the_collision_guard_takes_as_free_keeps_the_margin_all_along(name):
     spec = load_robot(name)
     laws = [JointLaw(spec.limits, joint, GatewayConfig()) for joint in range(spec.home.size)]
-    clearance, rng, permitted = Kinematics(spec).clearance(), np.random.default_rng(8), 0
+    clearance, rng, permitted = Clearance(spec), np.random.default_rng(8), 0
     collision_guard = CollisionGuard(clearance, MARGIN)
     for _ in range(1500):
         before, way = way_from(spec, laws, rng)
         if clearance.distance(before) > MARGIN and collision_guard.permits(before, way):
             permitted += 1
             # Between two of its looks, where it is close to something, the arm turns by hundredths of a rad.
-            assert min(map(clearance.distance, way.passed[:, 0])) > MARGIN - 0.003
+            assert min(clearance.distance(q) for q, _ in way.passed) > MARGIN - 0.003
     assert permitted > 200
 
 
 @pytest.mark.parametrize("name", robot_names())
 def test_no_tool_moves_faster_than_its_levers_say(name):
     kinematics, rng = Kinematics(load_robot(name)), np.random.default_rng(2)
-    levers, limits = kinematics.tool_levers(), kinematics.spec.limits
+    levers, limits = tool_levers(kinematics.spec), kinematics.spec.limits
     for _ in range(500):
         q = rng.uniform(limits.position_lower, limits.position_upper)
         assert np.all(np.linalg.norm(kinematics.jacobian(q)[:3], axis=0) <= levers + 1e-9)
@@ -140,10 +130,9 @@ def test_without_its_shortcuts_the_limiter_says_the_same(monkeypatch, name, seed
         return Stream(load_robot(name), config, np.random.default_rng([11, seed])).run(250)
 
     as_it_is = told()
-    no_bounds = [np.inf] * len(load_robot(name).home)
-    monkeypatch.setattr(JointLaw, "surely_stops_inside", lambda *_: False)
-    monkeypatch.setattr(ToolGuard, "_doubtful", lambda _, passed, box: range(len(passed)))
-    monkeypatch.setattr(WayToRest, "bounds", (no_bounds, no_bounds))
+    monkeypatch.setattr(Limiter, "_in_doubt", lambda _, state: list(range(len(state[0]))))
+    monkeypatch.setattr(ToolGuard, "_surely_passes", lambda *_: False)
+    monkeypatch.setattr(CollisionGuard, "_is_free", lambda *_: False)
     looked = told()
     np.testing.assert_array_equal(as_it_is.position, looked.position)
     np.testing.assert_array_equal(as_it_is.velocity, looked.velocity)
@@ -152,8 +141,8 @@ def test_without_its_shortcuts_the_limiter_says_the_same(monkeypatch, name, seed
 def test_a_limiter_far_from_every_limit_looks_at_no_way(fr3, monkeypatch):
     """The shortcuts are taken where an arm works at moderate speed."""
     looks = []
-    passed = WayToRest.passed.func
-    monkeypatch.setattr(WayToRest, "passed", property(lambda way: looks.append(way) or passed(way)))
+    look = WayToRest.passed.func
+    monkeypatch.setattr(WayToRest, "passed", property(lambda way: looks.append(way) or look(way)))
     made = Motion(fr3, GatewayConfig())
     made.start(fr3.home, 0.04)
     for step in range(200):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from spark_ros.contracts import Pose
+from spark_ros.robots.clearance import Clearance
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import load_robot, robot_names
 
@@ -31,7 +32,7 @@ def outside(spec, link, points):
 def test_every_shipped_arm_knows_its_shape(name):
     spec = load_robot(name)
     assert {capsule.link for capsule in spec.collision.capsules} == set(range(len(spec.joint_names) + 1))
-    assert Kinematics(spec).clearance().distance(spec.home) > MARGIN
+    assert Clearance(spec).distance(spec.home.tolist()) > MARGIN
 
 
 @pytest.mark.parametrize("name", ARMS)
@@ -91,7 +92,7 @@ def rotation(rpy):
 def test_a_tool_that_points_down_where_objects_lie_keeps_the_margin(name):
     spec = load_robot(name)
     kinematics = Kinematics(spec)
-    clearance, home = kinematics.clearance(), kinematics.forward(spec.home)
+    clearance, home = Clearance(spec), kinematics.forward(spec.home)
     lower, upper = spec.workspace.lower, spec.workspace.upper
     near, far = 0.7 * lower + 0.3 * upper, 0.3 * lower + 0.7 * upper
     for x in (near[0], far[0]):
@@ -99,15 +100,15 @@ def test_a_tool_that_points_down_where_objects_lie_keeps_the_margin(name):
             q, reached = kinematics.solve(
                 Pose(np.array([x, y, lower[2]]), home.quaternion), spec.home, max_iterations=100
             )
-            distance, one, other = clearance.closest(q)
+            distance, one, other = clearance.closest(q.tolist())
             assert reached and distance > MARGIN, f"{name} at {x:.2f} {y:.2f}: {one} is {distance:.3f} m from {other}"
 
 
 def test_a_folded_ur5e_and_one_that_reaches_under_its_table_are_seen():
     spec = load_robot("ur5e")
-    clearance = Kinematics(spec).clearance()
+    clearance = Clearance(spec)
     folded = np.array([0.0, -np.pi / 2, 3.1, 0.0, 0.0, 0.0])
-    assert clearance.distance(folded) < 0.0
+    assert clearance.distance(folded.tolist()) < 0.0
     low = spec.home + np.array([0.0, 1.2, 0.0, 0.0, 0.0, 0.0])
-    distance, one, other = clearance.closest(low)
+    distance, one, other = clearance.closest(low.tolist())
     assert distance < 0.0 and "the table" in (one, other)

@@ -1,0 +1,3 @@
+# C types for limiter.py.
+from spark_ros.control.joint_law cimport JointLaw
+from spark_ros.control.ramps cimport Ramps
