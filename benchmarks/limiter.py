@@ -135,7 +135,7 @@ def time_streams(name: str, steps: int, seed: int) -> Times:
 def _uncompiled(name: str, steps: int, seed: int) -> Times:
     """The same of the sources as they are, in a process of its own."""
     code = (
-        "import json; from benchmarks.uncompiled import prefer_sources; prefer_sources(); "
+        "import json; from benchmarks.limits.uncompiled import prefer_sources; prefer_sources(); "
         "from benchmarks.limiter import time_streams; "
         f"times = time_streams({name!r}, {steps}, {seed}); print(json.dumps([times.wall_us, times.busy_us]))"
     )

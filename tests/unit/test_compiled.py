@@ -40,7 +40,7 @@ def test_here_the_limiter_is_compiled():
 
 def test_uncompiled_it_says_the_same_to_the_last_bit(tmp_path):
     code = f"""
-from benchmarks.uncompiled import prefer_sources
+from benchmarks.limits.uncompiled import prefer_sources
 prefer_sources()
 import numpy as np
 from spark_ros.control import limiter
