@@ -19,15 +19,21 @@ from rclpy.qos import QoSProfile
 
 from spark_ros.nodes.handover import Inlet
 from spark_ros.nodes.newest import Newest
+from spark_ros.nodes.stamps import stamp_ns
 
 FOR_EVER = -1  # ns, of WaitSet.wait
+OVERTAKEN_NS = (
+    1_000_000_000  # older than the newest by more, a message was not overtaken: a clock was set back
+)
 
 
 class AwaitedStreams:
     """Stamped messages of several topics, for one thread; see `handover.Inlet` for those of the same process.
 
+    Messages of a topic are taken in the order of their stamps: one that was overtaken on its way is void.
+
     Attributes:
-        lost: Messages that a newer one replaced before they were taken, or that did not arrive.
+        lost: Messages that a newer one replaced before they were taken or arrived, or that did not arrive.
     """
 
     def __init__(self, node: Node, kind: type, topics: Mapping[str, str], qos: QoSProfile) -> None:
@@ -37,12 +43,13 @@ class AwaitedStreams:
             node: Whose subscriptions they are.
             kind: Type of the messages.
             topics: Full names by the keys that `take` gives.
-            qos: Of the subscriptions; depth 1, since older messages are not wanted.
+            qos: Of the subscriptions; depth 2, since older messages are not wanted, but the last to arrive may be one.
         """
         apart = _Apart()
         self._newest: Newest[Any] = Newest()
         self._numbers: dict[str, int] = {}
-        self._gaps = 0
+        self._stamps: dict[str, int] = {}
+        self._gaps, self._overtaken = 0, 0
         self._closed = False
         self._inlets = {
             key: Inlet(node, kind, topic, partial(self._put, key), qos, at_once=True, group=apart)
@@ -54,7 +61,7 @@ class AwaitedStreams:
     @property
     def lost(self) -> int:
         """See the class."""
-        return self._newest.dropped + self._gaps
+        return self._newest.dropped + self._gaps + self._overtaken
 
     def take(self) -> tuple[str, Any] | None:
         """Wait for a message: its key and itself. None once interrupted."""
@@ -75,6 +82,7 @@ class AwaitedStreams:
             self._receive(key, inlet)
         while self._newest.taken() is not None:
             pass
+        self._stamps.clear()
         self._closed = False
 
     def close(self) -> None:
@@ -84,6 +92,11 @@ class AwaitedStreams:
         self._wake.destroy()
 
     def _put(self, key: str, message: Any) -> None:
+        stamp = stamp_ns(message.header.stamp)
+        if 0 < self._stamps.get(key, stamp) - stamp < OVERTAKEN_NS:
+            self._overtaken += 1
+            return
+        self._stamps[key] = stamp
         self._newest.put(key, message)
         self._wake.trigger()
 
@@ -99,15 +112,14 @@ class AwaitedStreams:
 
     def _receive(self, key: str, inlet: Inlet) -> None:
         subscription = inlet.subscription
-        taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-        if taken is None:  # the wait set woke for one that was replaced meanwhile
-            return
-        message, info = taken
-        number = info["publication_sequence_number"]
-        if number is not None:
-            self._gaps += max(number - self._numbers.get(key, number) - 1, 0)
-            self._numbers[key] = number
-        inlet.receive(message)
+        # All that wait; none, where the wait set woke for one that was replaced meanwhile.
+        while (taken := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
+            message, info = taken
+            number = info["publication_sequence_number"]
+            if number is not None:
+                self._gaps += max(number - self._numbers.get(key, number) - 1, 0)
+                self._numbers[key] = number
+            inlet.receive(message)
 
 
 class _Apart(CallbackGroup):

@@ -14,8 +14,8 @@ SENSOR = _profile(5, QoSReliabilityPolicy.BEST_EFFORT, QoSDurabilityPolicy.VOLAT
 # The policy interpolates joints at the frames' stamps: at 1 kHz, 50 states bridge the 20 ms it may be thinking.
 JOINT_STREAM = _profile(50, QoSReliabilityPolicy.BEST_EFFORT, QoSDurabilityPolicy.VOLATILE)
 
-# A camera frame is worth acting on only while it is the newest.
-NEWEST_FRAME = _profile(1, QoSReliabilityPolicy.BEST_EFFORT, QoSDurabilityPolicy.VOLATILE)
+# A camera frame is worth acting on only while it is the newest; two, since the last to arrive may be the older one.
+NEWEST_FRAME = _profile(2, QoSReliabilityPolicy.BEST_EFFORT, QoSDurabilityPolicy.VOLATILE)
 
 # What our own publishers offer; depth 10 holds a tenth of a second of a 100 Hz stream for a reader that lags.
 STREAM = _profile(10, QoSReliabilityPolicy.RELIABLE, QoSDurabilityPolicy.VOLATILE)

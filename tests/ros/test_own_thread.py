@@ -113,3 +113,18 @@ def test_a_frame_that_is_handed_over_is_the_object_itself(monkeypatch: pytest.Mo
     sent = cell.send("front", 1)
     item = cell.streams.take()
     assert item is not None and item[1] is sent
+
+
+def test_a_frame_that_was_overtaken_is_never_taken(either: Cell) -> None:
+    second = 1_000_000_000
+    for stamp in (3, 2):  # the newer one waits, the older one arrives after it
+        either.send("front", stamp)
+    assert either.take() == ("front", 3)
+    either.send("front", 1)  # the newer one has been taken
+    either.send("wrist", 1)
+    assert either.take() == ("wrist", 1)
+    assert either.streams.lost == 2
+    either.send("front", 5 * second)
+    assert either.take() == ("front", 5 * second)
+    either.send("front", 3 * second)  # nothing is overtaken by so much: a clock was set back
+    assert either.take() == ("front", 3 * second)
