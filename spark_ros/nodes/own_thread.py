@@ -22,9 +22,7 @@ from spark_ros.nodes.newest import Newest
 from spark_ros.nodes.stamps import stamp_ns
 
 FOR_EVER = -1  # ns, of WaitSet.wait
-OVERTAKEN_NS = (
-    1_000_000_000  # older than the newest by more, a message was not overtaken: a clock was set back
-)
+OVERTAKEN_NS = 1_000_000_000  # older than the newest by more, a message was not overtaken: a clock was set back
 
 
 class AwaitedStreams:
