@@ -7,7 +7,9 @@ A line for each message, with the time of receipt on the machine's monotonic clo
 - ``c``: positions on the arm's command topic, in the robot's joint order, rad;
 - ``s``: the stamp of `/gateway/setpoint` in ns, its positions and velocities;
 - ``j``: positions and velocities of the arm itself, past anything that a drill puts in between;
-- ``m``: the gateway's mode.
+- ``m``: the gateway's mode;
+- ``b``: for how long, ms, this process itself had not run until then, where that is more than `BLIND_S`: what it wrote
+  down before or after came earlier than it says.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ from spark_ros.nodes.run import run
 from spark_ros.nodes.stamps import stamp_ns
 from spark_ros.robots.spec import load_robot
 
+TICK_S = 0.02
+BLIND_S = 0.15  # no busy machine, but one that stood still
+
 
 class Observer(Node):
     """The node."""
@@ -40,6 +45,8 @@ class Observer(Node):
         self.create_subscription(JointState, topics.GATEWAY_SETPOINT, self._on_setpoint, RECORDING)
         self.create_subscription(JointState, joint_topic, self._on_joints, RECORDING)
         self.create_subscription(String, topics.GATEWAY_MODE, self._on_mode, LATCHED)
+        self._last_tick = time.monotonic()
+        self.create_timer(TICK_S, self._tick)
 
     def close(self) -> None:
         """Close the file."""
@@ -58,6 +65,13 @@ class Observer(Node):
 
     def _on_mode(self, message: String) -> None:
         self._write("m", [message.data])
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        blind = now - self._last_tick
+        self._last_tick = now
+        if blind > BLIND_S:
+            self._write("b", [1e3 * blind])
 
     def _write(self, kind: str, values: Iterable[object]) -> None:
         words = map(str, values)

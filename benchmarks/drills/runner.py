@@ -30,7 +30,7 @@ LEAD_IN_S = 0.3  # of motion before the fault
 SETTLE_S = 6.0
 MENDED_S = 0.2  # until what was broken on the way has arrived; no person engages faster
 AFTER_S = 0.3  # of rest, to see that it lasts
-ATTEMPTS = 3  # a busy machine may stop the policy before the drill does
+ATTEMPTS = 3  # a busy machine may stop the policy before the drill does, or the observer
 LATE_PERIODS = 2.0
 OVER_LIMIT = 1.02  # the time between two commands is known that well
 HURRIED_MS = 40.0  # what the observer may have waited for a processor at the end of a tape
@@ -123,7 +123,7 @@ def run_drill(scene: Scene, drill: Drill) -> Row:
     """One run: into motion, the fault, the stop, the remedy.
 
     Raises:
-        SparkError: The drill could not begin.
+        SparkError: The drill could not begin, or the machine stood still meanwhile.
     """
     joints = len(scene.spec.joint_names)
     offset = _into_motion(scene, drill)
@@ -137,6 +137,8 @@ def run_drill(scene: Scene, drill: Drill) -> Row:
         time.sleep(drill.watch_s)
     mode, reason = scene.mode, scene.reason()
     tape = read_tape(scene.rig.observed, joints, offset)
+    if tape.blind_ms > 0:
+        raise SparkError(f"the observer itself did not run for {tape.blind_ms:.0f} ms: nothing can be said of this run")
     begin = time.monotonic()
     problem = _recover(scene, drill)
     recovery_s = time.monotonic() - begin

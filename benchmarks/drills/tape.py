@@ -28,6 +28,7 @@ class Tape:
         joint_position: (A, J) rad.
         joint_velocity: (A, J) rad/s.
         modes: Times of receipt and the gateway's modes.
+        blind_ms: For how long at most the observer itself did not run.
     """
 
     command_ns: Stamps
@@ -40,6 +41,7 @@ class Tape:
     joint_position: FloatArray
     joint_velocity: FloatArray
     modes: tuple[tuple[int, str], ...]
+    blind_ms: float = 0.0
 
 
 def read_tape(path: Path, joints: int, offset: int = 0) -> Tape:
@@ -58,8 +60,8 @@ def read_tape(path: Path, joints: int, offset: int = 0) -> Tape:
         if offset:  # the size of a file may tell of half a line while the other half is being written
             file.readline()
         lines = file.read().decode("utf-8").split("\n")[:-1]
-    rows: dict[str, list[list[str]]] = {kind: [] for kind in "csjm"}
-    sizes = {"c": joints, "s": 1 + 2 * joints, "j": 2 * joints, "m": 1}
+    rows: dict[str, list[list[str]]] = {kind: [] for kind in "csjmb"}
+    sizes = {"c": joints, "s": 1 + 2 * joints, "j": 2 * joints, "m": 1, "b": 1}
     for line in lines:
         kind, *words = line.split(" ")
         if len(words) != 1 + sizes.get(kind, -1):
@@ -79,6 +81,7 @@ def read_tape(path: Path, joints: int, offset: int = 0) -> Tape:
         _floats(states, 1, joints),
         _floats(states, 1 + joints, joints),
         tuple((int(when), mode) for when, mode in rows["m"]),
+        max((float(blind) for _, blind in rows["b"]), default=0.0),
     )
 
 
