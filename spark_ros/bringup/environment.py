@@ -13,6 +13,8 @@ from spark_ros.shares import config_file
 
 # The ROS 2 wheels re-execute Python once with this guard and their library path; both leak to every child.
 WHEELS_GUARD = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
+PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")  # read up to Jazzy, and from Kilted on
+DISCOVERY_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 
 
 class Transport(Enum):
@@ -23,25 +25,32 @@ class Transport(Enum):
     SMALL_SEGMENT = "fastdds_shm_small.xml"
     NO_SEGMENT = "fastdds_udp.xml"
     """For who must never wait for who reads: the gateway."""
+    NO_SEGMENT_HERE = "fastdds_udp_local.xml"
+    """The same, kept to this machine."""
 
 
-def transport_environment(*, local_only: bool, transport: Transport = Transport.LARGE_SEGMENT) -> dict[str, str]:
+def transport_environment(
+    present: Mapping[str, str], *, local_only: bool, transport: Transport = Transport.LARGE_SEGMENT
+) -> dict[str, str]:
     """What every graph of ours sets for its nodes, under `ros2 launch` and under `spark-ros up` alike.
 
     Args:
+        present: The environment so far. What its user chose stays; what a graph of ours set for another process does
+            not.
         local_only: Keep discovery on this machine. A simulated arm listens and answers under the names of
             a real one, so a simulation must never meet the robot next door.
-        transport: Of the process. On this machine alone, `NO_SEGMENT` has no effect: rmw_fastrtps then adds a segment
-            to whatever the profile says.
+        transport: Of the process.
     """
-    profile = str(config_file(transport.value))
-    variables = {
-        # A 640x480 frame does not fit Fast DDS's default shared-memory segment and is lost under best effort.
-        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,  # read up to Jazzy
-        "FASTDDS_DEFAULT_PROFILES_FILE": profile,  # read from Kilted on
-    }
-    if local_only:
-        variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    ours = (None, *(str(config_file(known.value)) for known in Transport))
+    free = [name for name in PROFILES if present.get(name) in ours]
+    here = local_only and present.get(DISCOVERY_RANGE) in (None, "LOCALHOST")
+    # LOCALHOST adds shared memory to whatever a profile says. Who must not have that is kept here by its profile.
+    apart = here and transport is Transport.NO_SEGMENT and len(free) == len(PROFILES)
+    profile = str(config_file((Transport.NO_SEGMENT_HERE if apart else transport).value))
+    # A 640x480 frame does not fit Fast DDS's default shared-memory segment and is lost under best effort.
+    variables = dict.fromkeys(free, profile)
+    if here:
+        variables[DISCOVERY_RANGE] = "SYSTEM_DEFAULT" if apart else "LOCALHOST"
     return variables
 
 
@@ -61,10 +70,7 @@ def child_environment(
         transport: The same.
     """
     environment = dict(os.environ)
-    ours = {str(config_file(known.value)) for known in Transport}
-    for name, value in transport_environment(local_only=local_only, transport=transport).items():
-        if environment.get(name) in (None, *ours):  # a graph of ours may have set it for this process, not its user
-            environment[name] = value
+    environment.update(transport_environment(environment, local_only=local_only, transport=transport))
     environment["ROS_DOMAIN_ID"] = str(domain_id)
     environment["PYTHONUNBUFFERED"] = "1"  # a node's last words must reach its log
     environment["PYTHONPATH"] = _joined(Path(spark_ros.__file__).resolve().parents[1], environment.get("PYTHONPATH"))

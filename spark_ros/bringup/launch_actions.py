@@ -43,8 +43,9 @@ def start(context: LaunchContext, graph: Graph) -> list[Any]:
     local_only = settings.get("sim", "true") == "true"
     actions: list[Any] = [*warnings, SetEnvironmentVariable("ROS_DOMAIN_ID", str(claim.domain_id))]
     for node in nodes:
-        transport = transport_environment(local_only=local_only, transport=node.transport)
-        actions += _node(node, {name: context.environment.get(name, value) for name, value in transport.items()})
+        actions += _node(
+            node, transport_environment(context.environment, local_only=local_only, transport=node.transport)
+        )
     return actions
 
 

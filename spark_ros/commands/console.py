@@ -36,8 +36,8 @@ def _run(options: argparse.Namespace) -> int:
     given = parse_arguments(options.parameters)
     if options.terminal and given:
         raise SparkError(f"--terminal takes no parameters, found {', '.join(given)}: they are those of the page")
-    for name, value in transport_environment(local_only=False).items():
-        os.environ.setdefault(name, value)  # before ROS is loaded: without it large images do not arrive
+    # Before ROS is loaded: without it large images do not arrive.
+    os.environ.update(transport_environment(os.environ, local_only=False))
     if options.terminal:
         from spark_ros.nodes.console_terminal import show_in_terminal
 

@@ -47,6 +47,33 @@ def test_a_simulated_arm_is_not_visible_to_other_machines(monkeypatch: pytest.Mo
     assert "ROS_AUTOMATIC_DISCOVERY_RANGE" not in child_environment(domain_id=0, local_only=False)
 
 
+def test_nor_has_that_of_a_simulated_arm_which_keeps_itself_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LOCALHOST would add shared memory to whatever the profile says."""
+    for range_so_far in (None, "LOCALHOST"):  # a graph of ours sets the latter for this process
+        if range_so_far is not None:
+            monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", range_so_far)
+        environment = child_environment(domain_id=3, local_only=True, transport=Transport.NO_SEGMENT)
+        profile = Path(environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).read_text()
+        assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SYSTEM_DEFAULT"
+        assert "<type>SHM</type>" not in profile and "<address>127.0.0.1</address>" in profile
+
+
+@pytest.mark.parametrize("name", ["FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"])
+def test_with_a_profile_of_the_users_own_a_simulated_arm_stays_here_too(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "/mine.xml")
+    environment = child_environment(domain_id=3, local_only=True, transport=Transport.NO_SEGMENT)
+    assert environment[name] == "/mine.xml"
+    assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+
+
+def test_a_range_of_the_users_own_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+    environment = child_environment(domain_id=3, local_only=True, transport=Transport.NO_SEGMENT)
+    assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
+
+
 def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/a", "/b"]))
