@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Sequence
 
 import numpy as np
+import pinocchio as pin
 
 from spark_ros.contracts import FloatArray, Numbers
 from spark_ros.robots.spec import Origin, RobotSpec
@@ -95,18 +96,6 @@ def tool_levers(spec: RobotSpec) -> FloatArray:
     return np.array([np.hypot(*offset[:2]) + sum(lengths[joint + 1 :]) for joint, offset in enumerate(offsets)])
 
 
-def rotation(rpy: FloatArray) -> FloatArray:
-    """(3, 3) of roll, pitch and yaw about fixed axes (3,), rad, as URDF writes them."""
-    (cr, cp, cy), (sr, sp, sy) = np.cos(rpy), np.sin(rpy)
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
-    )
-
-
 def _columns(origin: Origin) -> Sequence[float]:
-    columns: Numbers = rotation(origin.rpy).T.ravel().tolist()
+    columns: Numbers = pin.rpy.rpyToMatrix(np.array(origin.rpy)).T.ravel().tolist()
     return columns

@@ -11,9 +11,10 @@ from array import array
 from collections.abc import Sequence
 
 import numpy as np
+import pinocchio as pin
 
 from spark_ros.contracts import FloatArray, Numbers, SparkError
-from spark_ros.robots.chain import Chain, rotation
+from spark_ros.robots.chain import Chain
 from spark_ros.robots.shapes import Capsule, CollisionShapes
 from spark_ros.robots.spec import RobotSpec
 
@@ -150,7 +151,8 @@ def _levers(spec: RobotSpec, shapes: CollisionShapes) -> FloatArray:
     one, hardly moves for a hand that circles around it.
     """
     # By joint, counted from 1 like the links they move.
-    frames = [(np.eye(3), np.zeros(3)), *((rotation(origin.rpy), origin.xyz) for origin in spec.joint_origins)]
+    origins = spec.joint_origins
+    frames = [(np.eye(3), np.zeros(3)), *((pin.rpy.rpyToMatrix(np.array(at.rpy)), at.xyz) for at in origins)]
     lengths = [float(np.linalg.norm(offset)) for _, offset in frames]
 
     def of_moved(capsule: Capsule, joint: int) -> float:

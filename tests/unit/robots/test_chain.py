@@ -4,7 +4,7 @@ import numpy as np
 import pinocchio as pin
 import pytest
 
-from spark_ros.robots.chain import Chain, rotation
+from spark_ros.robots.chain import Chain
 from spark_ros.robots.kinematics import Kinematics
 from spark_ros.robots.spec import load_robot, robot_names
 
@@ -39,11 +39,6 @@ def test_frames_are_pinocchios(name):
         for frame, expected in zip(frames, data.oMi, strict=True):
             np.testing.assert_allclose(frame[:9].reshape(3, 3).T, expected.rotation, atol=1e-12)
             np.testing.assert_allclose(frame[9:], expected.translation, atol=1e-12)
-
-
-def test_roll_pitch_and_yaw_turn_about_fixed_axes():
-    rpy = np.array([0.4, -1.1, 2.3])
-    np.testing.assert_allclose(rotation(rpy), pin.rpy.rpyToMatrix(rpy), atol=1e-15)
 
 
 def test_too_few_joints_are_refused():
