@@ -7,6 +7,7 @@ that clocks which differ cannot drive the copies of the model apart.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
+
+# Its functions keep the connections that exist when it is first imported: without this line, those of the first model
+# in DistributedDataParallel, so that nothing could end them.
+import torch.distributed.nn.functional  # noqa: F401
 from torch import distributed
 
 from spark_ros.contracts import SparkError
@@ -73,6 +78,10 @@ class World:
 def open_world(device: str) -> Iterator[World]:
     """Join the processes that `torchrun` started, if it did.
 
+    What trained, a model in DistributedDataParallel above all, has to be out of scope when the context ends: it keeps the
+    connections, and gloo's threads with them. One that lets go of a tensor while Python is ending aborts the process
+    ("terminate called without an active exception").
+
     Args:
         device: ``cpu`` or ``cuda``; each process of a machine takes the GPU of its own number there.
 
@@ -92,6 +101,7 @@ def open_world(device: str) -> Iterator[World]:
     try:
         yield World(distributed.get_rank(), size, device)
     finally:
+        gc.collect()
         distributed.destroy_process_group()
 
 

@@ -45,7 +45,6 @@ train_encoder(load_encoder_config(None, sys.argv[1:]))
 
 GRADIENTS = """
 import sys, time
-from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from spark_ros.training.distributed import open_world
@@ -53,11 +52,9 @@ from spark_ros.training.encoder_config import load_encoder_config
 from spark_ros.training.encoder_loop import EncoderTrainer
 from spark_ros.training.encoder_setup import prepare_encoder
 from spark_ros.training.run_directory import RunDirectory
-config = load_encoder_config(None, sys.argv[1:])
-torch.set_num_threads(1)
-run = RunDirectory(config.out_dir)
-run.path.mkdir(exist_ok=True)
-with open_world("cpu") as world:
+def write_gradients(config, world):
+    run = RunDirectory(config.out_dir)
+    run.path.mkdir(exist_ok=True)
     setup = prepare_encoder(config, run, world, lambda: False)
     trainer = EncoderTrainer(config, run, setup, world, time.monotonic())
     losses = trainer.losses(next(iter(trainer.batches(3, 4))))
@@ -66,6 +63,15 @@ with open_world("cpu") as world:
     gradients = {name: p.grad for name, p in setup.model.named_parameters() if p.grad is not None}
     if world.first:
         save_file({**gradients, "loss": torch.tensor(total)}, run.path / "gradients.safetensors")
+torch.set_num_threads(1)
+with open_world("cpu") as world:
+    write_gradients(load_encoder_config(None, sys.argv[1:]), world)
+"""
+
+# One that is left over aborts the process, at times, when Python ends.
+NO_THREAD_OF_GLOO_IS_LEFT = """
+names = {path.read_text() for path in Path("/proc/self/task").glob("*/comm")}
+assert not any("gloo" in name for name in names), names
 """
 
 
@@ -121,7 +127,7 @@ def run_alone(script: str, overrides: list[str], processes: int = 1) -> None:
     """Runs a program, with several processes as torchrun does; two programs at a time never share a port."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     path = Path(overrides[0].partition("=")[2] + ".py")
-    path.write_text(script)
+    path.write_text(f"from pathlib import Path\n{script}{NO_THREAD_OF_GLOO_IS_LEFT}")
     command = [sys.executable, *(torchrun if processes > 1 else []), str(path), *overrides]
     answer = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert answer.returncode == 0, answer.stderr[-3000:]
