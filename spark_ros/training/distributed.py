@@ -18,7 +18,7 @@ import torch
 
 # Its functions keep the connections that exist when it is first imported: without this line, those of the first model
 # in DistributedDataParallel, so that nothing could end them.
-import torch.distributed.nn.functional  # noqa: F401
+import torch.distributed.nn.functional
 from torch import distributed
 
 from spark_ros.contracts import SparkError
@@ -78,7 +78,7 @@ class World:
 def open_world(device: str) -> Iterator[World]:
     """Join the processes that `torchrun` started, if it did.
 
-    What trained, a model in DistributedDataParallel above all, has to be out of scope when the context ends: it keeps the
+    What trained, a model in DistributedDataParallel above all, must be out of scope when the context ends: it keeps the
     connections, and gloo's threads with them. One that lets go of a tensor while Python is ending aborts the process
     ("terminate called without an active exception").
 
