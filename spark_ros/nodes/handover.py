@@ -84,6 +84,7 @@ class Inlet:
         at_once: Call the handler in the sender's thread, for one that only lays the message down somewhere: the way
             through rclpy's executor takes a millisecond, which is more than what the message itself costs.
         group: Of its subscription; the node's own where left out.
+        read: Makes the message of the bytes that come through the middleware, where rclpy should not.
 
     Attributes:
         subscription: What receives from other processes.
@@ -98,12 +99,15 @@ class Inlet:
         qos: QoSProfile,
         at_once: bool = False,
         group: CallbackGroup | None = None,
+        read: Callable[[bytes], Any] | None = None,
     ) -> None:
-        self._node, self._handler, self._at_once = node, handler, at_once
+        self._node, self._handler, self._at_once, self._read = node, handler, at_once, read
         self._closed = False
         self._handed: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._waiting: deque[Any] = deque(maxlen=_WAITING)  # apart, since tasks do not run in the order of their making
-        self.subscription = node.create_subscription(message_type, topic, self.receive, qos, callback_group=group)
+        self.subscription = node.create_subscription(
+            message_type, topic, self.receive, qos, callback_group=group, raw=read is not None
+        )
         HANDOVER.add(self.subscription.topic_name, self)
 
     def close(self) -> None:
@@ -126,6 +130,8 @@ class Inlet:
 
     def receive(self, message: Any) -> None:
         """A message out of the middleware, in the thread that waits for it: the executor's, unless there is a group."""
+        if self._read is not None:
+            message = self._read(message)
         if not self._handed or _stamp(message) not in self._handed:
             self._handler(message)
 

@@ -112,9 +112,11 @@ class ManagedNode(LifecycleNode):
         """As `subscribe`, for stamped messages that nodes of the same process hand over, see `handover.Inlet`."""
         self._undo.append(Inlet(self, kind, topic, self._complaining(handler), qos, at_once).close)
 
-    def await_streams(self, kind: type, topics: Mapping[str, str], qos: QoSProfile) -> AwaitedStreams:
+    def await_streams(
+        self, kind: type, topics: Mapping[str, str], qos: QoSProfile, read: Callable[[bytes], Any] | None = None
+    ) -> AwaitedStreams:
         """As `take_stream`, for a thread of the node that waits for these messages by itself, see `own_thread`."""
-        streams = AwaitedStreams(self, kind, topics, qos)
+        streams = AwaitedStreams(self, kind, topics, qos, read)
         self._undo.append(streams.close)
         return streams
 

@@ -7,7 +7,7 @@ in the middleware itself, as `rclpy.wait_for_message` does; the executor never s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,14 @@ class AwaitedStreams:
         lost: Messages that a newer one replaced before they were taken or arrived, or that did not arrive.
     """
 
-    def __init__(self, node: Node, kind: type, topics: Mapping[str, str], qos: QoSProfile) -> None:
+    def __init__(
+        self,
+        node: Node,
+        kind: type,
+        topics: Mapping[str, str],
+        qos: QoSProfile,
+        read: Callable[[bytes], Any] | None = None,
+    ) -> None:
         """Subscribes.
 
         Args:
@@ -42,6 +49,7 @@ class AwaitedStreams:
             kind: Type of the messages.
             topics: Full names by the keys that `take` gives.
             qos: Of the subscriptions; depth 2, since older messages are not wanted, but the last to arrive may be one.
+            read: Makes a message of the bytes that come through the middleware; rclpy does where left out.
         """
         apart = _Apart()
         self._newest: Newest[Any] = Newest()
@@ -50,7 +58,7 @@ class AwaitedStreams:
         self._gaps, self._overtaken = 0, 0
         self._closed = False
         self._inlets = {
-            key: Inlet(node, kind, topic, partial(self._put, key), qos, at_once=True, group=apart)
+            key: Inlet(node, kind, topic, partial(self._put, key), qos, at_once=True, group=apart, read=read)
             for key, topic in topics.items()
         }
         self._wake = GuardCondition(None, None, context=node.context)

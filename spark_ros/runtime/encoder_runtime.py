@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from spark_ros.bundle.load import Bundle
 from spark_ros.contracts import Frame, ImageArray, SparkError, StateFeatures, TokenArray
-from spark_ros.runtime.latency import LatencyTrace
 from spark_ros.runtime.proof import require_same_actions
 from spark_ros.runtime.session import SessionOptions, open_session
 
@@ -19,10 +16,6 @@ class EncoderRuntime:
     Args:
         bundle: The bundle.
         options: Where and how it runs.
-
-    Attributes:
-        latency: Of `encode_preprocessed`.
-        preprocess_latency: Of `preprocess`.
 
     Raises:
         SparkError: The session does not start, or does not reproduce the bundle's recorded tokens,
@@ -36,7 +29,6 @@ class EncoderRuntime:
         self._self_test()
         for preprocess in self._preprocess.values():  # which loads OpenCV: in motion, that would stop all other threads
             preprocess(np.zeros((2 * preprocess.size, 2 * preprocess.size, 3), np.uint8))
-        self.latency, self.preprocess_latency = LatencyTrace(), LatencyTrace()
 
     def preprocess(self, frame: Frame) -> Frame:
         """The frame as the encoder sees it, (S, S, 3).
@@ -44,10 +36,9 @@ class EncoderRuntime:
         Raises:
             SparkError: The camera is not one of the bundle's, or the image is no RGB image.
         """
-        with self.preprocess_latency.measure():
-            if frame.camera not in self._preprocess:
-                self._bundle.preprocess(frame.camera)  # says what the bundle expects
-            return replace(frame, image=self._preprocess[frame.camera](frame.image))
+        if frame.camera not in self._preprocess:
+            self._bundle.preprocess(frame.camera)  # says what the bundle expects
+        return Frame(frame.camera, self._preprocess[frame.camera](frame.image), frame.stamp_ns)
 
     def encode(self, frame: Frame) -> StateFeatures:
         """The features of one frame, with its stamp.
@@ -63,14 +54,13 @@ class EncoderRuntime:
         Raises:
             SparkError: The encoder gave values that are not finite.
         """
-        with self.latency.measure():
-            tokens = self._run(frame.image[None])[0]
-            if not np.isfinite(tokens).all():
-                raise SparkError(
-                    f"the encoder gave values that are not finite for camera {frame.camera}: verify the bundle "
-                    f"{self._bundle.manifest.id} on this machine"
-                )
-            return StateFeatures(frame.camera, tokens, frame.stamp_ns)
+        tokens = self._run(frame.image[None])[0]
+        if not np.isfinite(tokens).all():
+            raise SparkError(
+                f"the encoder gave values that are not finite for camera {frame.camera}: verify the bundle "
+                f"{self._bundle.manifest.id} on this machine"
+            )
+        return StateFeatures(frame.camera, tokens, frame.stamp_ns)
 
     def _run(self, images: ImageArray) -> TokenArray:
         """(B, S, S, 3) uint8 to (B, K, D) float32; neither is copied on a processor."""

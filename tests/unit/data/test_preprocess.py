@@ -34,6 +34,17 @@ def test_halving_first_keeps_areas_brightness_and_place(shape: tuple[int, int]) 
     np.testing.assert_array_equal(out[..., 2], 90)
 
 
+@pytest.mark.parametrize("side", [480, 560, 720])
+def test_no_pixel_of_a_large_image_is_left_out(side: int) -> None:
+    weights = []
+    for column in range(4, side - 4):  # at the rim, bilinear sampling repeats pixels
+        image = np.zeros((side, side, 3), np.uint8)
+        image[:, column - 1 : column + 2] = 255
+        weights.append(float(ImagePreprocess(112)(image).sum()))
+    mean = np.mean(weights)
+    assert 0.7 * mean < min(weights) and max(weights) < 1.3 * mean
+
+
 def test_an_image_of_the_right_size_is_untouched() -> None:
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     np.testing.assert_array_equal(ImagePreprocess(16)(image), image)
