@@ -50,11 +50,15 @@ def module_name(name: str) -> str:
 
 
 def compiled_modules() -> list[Extension]:
-    """None without Cython: pip brings it, colcon takes what the system has."""
+    """None without Cython 3: pip brings it, colcon takes what the system has."""
     try:
+        import Cython
         from Cython.Build import cythonize
     except ImportError:
-        print("setup: no Cython, so the limiter stays uncompiled (Debian and Ubuntu: cython3)", file=sys.stderr)
+        Cython = None
+    if Cython is None or int(Cython.__version__.partition(".")[0]) < 3:
+        found = "no Cython" if Cython is None else f"Cython {Cython.__version__}"
+        print(f"setup: {found}, so the limiter stays uncompiled: it takes Cython 3 (cython3)", file=sys.stderr)
         return []
     sources = [
         Extension(

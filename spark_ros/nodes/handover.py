@@ -20,6 +20,8 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
+from spark_ros.contracts import SparkError
+
 _REMEMBERED = 64  # stamps; a copy comes within a few messages
 _WAITING = 8  # messages for a node that is busy, as few as a subscription keeps
 
@@ -131,7 +133,10 @@ class Inlet:
     def receive(self, message: Any) -> None:
         """A message out of the middleware, in the thread that waits for it: the executor's, unless there is a group."""
         if self._read is not None:
-            message = self._read(message)
+            try:
+                message = self._read(message)
+            except SparkError as error:
+                raise SparkError(f"{self.subscription.topic_name}: {error}") from error
         if not self._handed or _stamp(message) not in self._handed:
             self._handler(message)
 

@@ -7,7 +7,7 @@ in the middleware itself, as `rclpy.wait_for_message` does; the executor never s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -84,8 +84,9 @@ class AwaitedStreams:
 
     def resume(self) -> None:
         """Forget what came meanwhile, and let `take` wait again."""
-        for key, inlet in self._inlets.items():
-            self._receive(key, inlet)
+        for key in self._inlets:
+            for _ in self._arrived(key):
+                pass
         while self._newest.taken() is not None:
             pass
         self._stamps.clear()
@@ -114,18 +115,19 @@ class AwaitedStreams:
         waits.wait(FOR_EVER)
         for key, place in places.items():
             if waits.is_ready("subscription", place):
-                self._receive(key, self._inlets[key])
+                for message in self._arrived(key):
+                    self._inlets[key].receive(message)
 
-    def _receive(self, key: str, inlet: Inlet) -> None:
-        subscription = inlet.subscription
-        # All that wait; none, where the wait set woke for one that was replaced meanwhile.
+    def _arrived(self, key: str) -> Iterator[Any]:
+        """All that the middleware has; nothing, where the wait set woke for one that was replaced meanwhile."""
+        subscription = self._inlets[key].subscription
         while (taken := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
             message, info = taken
             number = info["publication_sequence_number"]
             if number is not None:
                 self._gaps += max(number - self._numbers.get(key, number) - 1, 0)
                 self._numbers[key] = number
-            inlet.receive(message)
+            yield message
 
 
 class _Apart(CallbackGroup):

@@ -14,7 +14,8 @@ from spark_ros.contracts import SparkError
 from spark_ros.nodes.messages import header
 from spark_ros.nodes.stamps import NANOSECONDS
 
-_BYTE_ORDER = {b"\x00\x00": ">", b"\x00\x01": "<"}  # by the representation that the bytes begin with (CDR)
+# By the representation that the bytes begin with: CDR, and CDR of XTypes 1.2, in which an image is the same.
+_BYTE_ORDER = {b"\x00\x00": ">", b"\x00\x01": "<", b"\x00\x06": ">", b"\x00\x07": "<"}
 
 
 class WireImage(NamedTuple):
@@ -50,7 +51,7 @@ def read_image(cdr: bytes) -> WireImage:
         stamp = seconds * NANOSECONDS + nanoseconds
         data = memoryview(cdr)[begin : begin + size]
         return WireImage(header(stamp, frame_id), height, width, encoding, is_bigendian, step, data)
-    except (KeyError, IndexError, struct.error, UnicodeDecodeError) as error:
+    except (KeyError, IndexError, struct.error) as error:
         raise SparkError(
             f"a message of {len(cdr)} bytes is not a sensor_msgs/Image ({error}): look at its publisher and middleware"
         ) from error
@@ -62,7 +63,7 @@ def _text(cdr: bytes, order: str, at: int) -> tuple[str, int]:
     end = at + 4 + length
     if end > len(cdr):
         raise IndexError(f"it claims a text of {length} bytes")
-    return cdr[at + 4 : end - 1].decode(), end
+    return cdr[at + 4 : end - 1].decode(errors="replace"), end
 
 
 def _aligned(at: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,9 +79,9 @@ class World:
 def open_world(device: str) -> Iterator[World]:
     """Join the processes that `torchrun` started, if it did.
 
-    What trained, a model in DistributedDataParallel above all, must be out of scope when the context ends: it keeps the
-    connections, and gloo's threads with them. One that lets go of a tensor while Python is ending aborts the process
-    ("terminate called without an active exception").
+    What trained, a model in DistributedDataParallel above all, must be out of scope when the context ends, as it is
+    where a function made it: it keeps the connections, and gloo's threads with them. A thread that lets go of a tensor
+    while Python is ending aborts the process ("terminate called without an active exception").
 
     Args:
         device: ``cpu`` or ``cuda``; each process of a machine takes the GPU of its own number there.
@@ -100,6 +101,9 @@ def open_world(device: str) -> Iterator[World]:
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
     try:
         yield World(distributed.get_rank(), size, device)
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # what trained is in scope there as well
+        raise
     finally:
         gc.collect()
         distributed.destroy_process_group()

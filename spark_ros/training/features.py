@@ -28,7 +28,7 @@ from spark_ros.policies.options import write_options
 from spark_ros.training.augment import augment
 from spark_ros.training.config import AugmentationOptions
 
-LAYOUT = 1  # raise when the meaning of a file's content changes
+LAYOUT = 2  # raise when the meaning of a file's content changes
 # Larger batches are no faster on two cores, and 64 images keep a ViT-S below 1 GiB.
 ENCODE_BATCH = 64
 

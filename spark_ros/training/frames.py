@@ -25,7 +25,7 @@ from spark_ros.contracts import ImageArray, SparkError
 from spark_ros.data.clips import Clip
 from spark_ros.data.preprocess import ImagePreprocess
 
-LAYOUT = 2  # raise when the meaning of a file's content changes
+LAYOUT = 3  # raise when the meaning of a file's content changes
 RESERVE_BYTES = 500_000_000  # left free on the disk
 MOST_WRITERS = 8  # clips decoded side by side
 

@@ -68,3 +68,9 @@ def test_bytes_of_something_else_are_refused_or_harmless(noise: bytes, kept: int
     except SparkError:
         return
     assert len(image.data) <= len(noise) + kept
+
+
+def test_letters_that_are_no_utf8_and_the_newer_representation_are_read_as_rclpy_does() -> None:
+    latin = CDR.replace(b"front_", b"fr\xf6nt_")
+    assert read_image(latin).header.frame_id == "fr\N{REPLACEMENT CHARACTER}nt_optical_frame"
+    assert read_image(b"\x00\x07" + CDR[2:]).width == 5

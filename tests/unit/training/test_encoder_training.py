@@ -68,6 +68,22 @@ with open_world("cpu") as world:
     write_gradients(load_encoder_config(None, sys.argv[1:]), world)
 """
 
+INTERRUPTED = """
+import sys
+from spark_ros.training import encoder_loop
+from spark_ros.training.encoder_config import load_encoder_config
+from spark_ros.training.interrupt import Interrupted
+class Trainer(encoder_loop.EncoderTrainer):
+    def run(self, stop):
+        self.losses(next(iter(self.batches(0, 1)))).total.backward()
+        raise Interrupted("as by Ctrl-C")
+encoder_loop.EncoderTrainer = Trainer
+try:
+    encoder_loop.train_encoder(load_encoder_config(None, sys.argv[1:]))
+except Interrupted:
+    pass
+"""
+
 # One that is left over aborts the process, at times, when Python ends.
 NO_THREAD_OF_GLOO_IS_LEFT = """
 names = {path.read_text() for path in Path("/proc/self/task").glob("*/comm")}
@@ -259,3 +275,7 @@ def test_two_processes_train_one_model_and_write_one_run(overrides, tmp_path: Pa
             {key: float(value) for key, value in row.items()}, rel=1e-3
         )
     assert student(tmp_path / "two").keys() == student(tmp_path / "one").keys()
+
+
+def test_two_processes_that_are_interrupted_end_in_peace(overrides) -> None:
+    run_alone(INTERRUPTED, overrides("stopped"), processes=2)
