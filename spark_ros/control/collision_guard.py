@@ -44,9 +44,9 @@ class CollisionGuard:
         passed, row = way.passed, 0
         least = max(1, -(-len(passed) // MOST_LOOKS))
         while True:
-            if distance < margin:
+            if not distance >= margin:  # so that one that is not a number permits nothing
                 margin = min(margin, clearance.distance(position) - 1e-6)
-                if distance < margin:
+                if not distance >= margin:
                     return False
             beyond = self._beyond(passed, row, distance - margin)
             if beyond == row:

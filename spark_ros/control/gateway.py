@@ -35,6 +35,7 @@ from spark_ros.robots.spec import RobotSpec
 __all__ = ["Gateway", "GatewayConfig"]
 
 _ENGAGED = "{} engaged"
+_AT_REST_PERIODS = 5  # without a command, after which an arm is taken to have come to rest
 
 
 class Gateway:
@@ -221,10 +222,12 @@ class Gateway:
         if complaint is not None:
             self._history.clear()  # its stamps no longer mean anything
             self._hold_if_active(complaint)
-        if elapsed > self._config.joint_timeout_s and self._mode is not Mode.IDLE:
+        timeout = self._config.joint_timeout_s
+        if elapsed > min(_AT_REST_PERIODS * self._config.period_s, timeout) and self._mode is not Mode.IDLE:
             # Nothing was sent meanwhile, so the arm has come to rest; to go on at the old speed would jerk it.
             self._motion.rest()
-            self._hold_if_active(_paused(elapsed))
+            if elapsed > timeout:
+                self._hold_if_active(_paused(elapsed))
         if self._mode.is_active:
             self._check_streams(now, now_ns)
         if self._mode is not Mode.IDLE:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 
 import numpy as np
 
@@ -43,9 +43,8 @@ VelocityCap = Callable[[Numbers, Numbers], Numbers]
 Guard = Callable[[Numbers, WayToRest], bool]
 """From joint positions (J) and a way to rest that begins a step later: whether it may be taken."""
 
-# When braking is looked at: by 80 ms it is at full strength and only gains on the limits, and between two looks 5 ms
-# apart a joint that turns round moves by less than POSITION_MARGIN.
-BRAKING_CHECKS = [0.005 * i for i in range(17)]  # s
+# How often braking is looked at: between two looks a joint that turns round moves by less than POSITION_MARGIN.
+LOOK_S = 0.005
 # Of the wanted velocity where the guard refuses it: slowing down before something looks better than braking at it.
 SLOWER = 0.5
 
@@ -220,8 +219,10 @@ class Limiter:
         ramps: Ramps = self._ramps
         ramps.plan(state, self._rest, self._moving)
         late: list[int] = []
-        for time in (*(time for time in BRAKING_CHECKS if time < ramps.duration), ramps.duration):
-            position, velocity, _ = ramps.at(time)
+        # To the end: braking of less acceleration than the velocity limit falls with does not gain on it.
+        looks = ceil(ramps.duration / LOOK_S)
+        for look in range(looks + 1):
+            position, velocity, _ = ramps.at(min(look * LOOK_S, ramps.duration))
             for joint in doubtful:
                 law: JointLaw = self._laws[joint]
                 if joint not in late and not law.permits(position[joint], velocity[joint]):

@@ -8,7 +8,8 @@ from spark_ros.control.config import GatewayConfig
 from spark_ros.control.measured import MeasuredArm
 from spark_ros.robots.spec import RobotSpec
 
-_START_TOLERANCE = 0.01  # rad that a resting arm may read beyond a limit, from calibration and gravity
+# rad that a resting arm may read beyond a limit, from calibration and gravity; the first command takes it back at once.
+_START_TOLERANCE = 0.002
 
 
 def unheard(arm: MeasuredArm, spec: RobotSpec, config: GatewayConfig, now: float) -> str | None:
@@ -37,7 +38,7 @@ def no_place_to_start(arm: MeasuredArm, spec: RobotSpec, config: GatewayConfig, 
     beyond = np.maximum(limits.position_lower - arm.position, arm.position - limits.position_upper)
     joint = int(np.argmax(beyond))
     if beyond[joint] > _START_TOLERANCE:
-        return f"{spec.joint_names[joint]} is {beyond[joint]:.2f} rad beyond its limit: move it back by hand"
+        return f"{spec.joint_names[joint]} is {beyond[joint]:.3f} rad beyond its limit: move it back by hand"
     jumped = arm.jumped(now)
     if jumped is not None:
         return f"{jumped}, so that nobody knows where the arm is: check for a second driver on the graph"

@@ -55,6 +55,19 @@ def test_engaging_is_refused_while_the_arm_moves_or_is_beyond_a_limit(rig):
     assert not outcome.ok and "beyond its limit" in outcome.message
 
 
+def test_engaging_moves_an_arm_that_reads_beyond_a_limit_by_next_to_nothing(rig):
+    for beyond, permitted in ((0.0019, True), (0.0021, False)):
+        rig.q = rig.spec.home.copy()
+        rig.q[3] = rig.spec.limits.position_upper[3] + beyond
+        rig.gateway.on_joint_state(rig.joint_state(), rig.now)
+        assert rig.gateway.engage(Mode.TELEOP, rig.now).ok is permitted
+        if permitted:
+            measured, command = rig.q, rig.tick()
+            assert np.abs(command.position - measured).max() < 0.0025
+            rig.gateway.hold("done")
+            assert rig.gateway.reset().ok
+
+
 def test_only_teleop_and_policy_can_be_engaged(rig):
     rig.tick()
     for mode in (Mode.IDLE, Mode.HOLD, Mode.FAULT):

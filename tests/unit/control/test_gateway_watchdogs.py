@@ -158,6 +158,22 @@ def test_a_gateway_that_was_paused_makes_no_jump(rig, assert_within_limits):
         np.testing.assert_array_equal(sent.command.velocity, 0)
 
 
+@pytest.mark.parametrize("pause_s", [0.06, 0.12, 0.19])
+def test_after_a_short_pause_the_arm_starts_from_rest(rig, pause_s):
+    rig.engage(Mode.TELEOP)
+    rig.run(0.6, lambda: rig.operate(twist=(0.2, 0.2, 0, 0, 0, 0)))
+    before = rig.sent[-1].command
+    assert np.abs(before.velocity).max() > 0.1
+    rig.now += pause_s
+    rig.operate(twist=(0.2, 0.2, 0, 0, 0, 0))
+    first = rig.tick()
+    assert rig.gateway.mode is Mode.TELEOP
+    limits, two_periods = rig.spec.limits, 2 * rig.config.period_s
+    assert np.all(np.abs(first.velocity) <= limits.acceleration * two_periods)
+    assert np.all(np.abs(first.position - before.position) <= limits.acceleration * two_periods**2 / 2)
+    assert np.abs(rig.run(0.5, lambda: rig.operate(twist=(0.2, 0.2, 0, 0, 0, 0)))[-1].velocity).max() > 0.1
+
+
 def test_a_command_that_a_pause_kept_from_being_sent_is_taken_back(rig, assert_within_limits):
     rig.engage(Mode.POLICY)
     rig.send(rig.chunk(offset=(0.2, 0, 0)))
