@@ -161,12 +161,16 @@ class SimArmNode(Node):
             self._drawing.set()
             while (item := self._snapshots.take()) is not None:
                 snapshot, stamp = item[1]
+                frames = []
                 for camera in self._cameras:
                     with self._draw_time.measure():
-                        image = renderer.render(snapshot, camera)
-                    height, width, _ = image.shape
-                    self._images[camera].publish(image_from_frame(Frame(camera, image, stamp)))
-                    self._infos[camera].publish(camera_info(camera, info[camera], height, width, stamp))
+                        frames.append(Frame(camera, renderer.render(snapshot, camera), stamp))
+                for frame in frames:  # together, as cameras with one trigger deliver them
+                    height, width, _ = frame.image.shape
+                    self._images[frame.camera].publish(image_from_frame(frame))
+                    self._infos[frame.camera].publish(
+                        camera_info(frame.camera, info[frame.camera], height, width, stamp)
+                    )
                 self._pictures.tick()
 
     def _describe(self) -> dict[str, Any]:
