@@ -68,15 +68,15 @@ class Camera(Node):
             inlet.close()
 
     def frame(self, camera: str) -> Image:
-        """What `show` publishes; made before the clock runs, since that is a camera driver's work."""
-        return copy(self._pictures[camera])
+        """What `show` publishes; made and stamped before the clock runs, since that is a camera driver's work."""
+        frame = copy(self._pictures[camera])
+        frame.header = header(time.time_ns(), frame.header.frame_id)
+        return frame
 
     def show(self, camera: str, frame: Image) -> int:
-        """Stamps and publishes a frame; its stamp."""
-        stamp = time.time_ns()
-        frame.header = header(stamp, frame.header.frame_id)
+        """Publishes a frame; its stamp."""
         self._to[camera].publish(frame)
-        return stamp
+        return stamp_ns(frame.header.stamp)
 
     def wait_for_node(self, camera: str) -> None:
         """Until somebody takes this camera's frames and answers them."""
