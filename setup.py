@@ -58,7 +58,7 @@ def compiled_modules() -> list[Extension]:
         Cython = None
     if Cython is None or int(Cython.__version__.partition(".")[0]) < 3:
         found = "no Cython" if Cython is None else f"Cython {Cython.__version__}"
-        print(f"setup: {found}, so the limiter stays uncompiled: it takes Cython 3 (cython3)", file=sys.stderr)
+        print(f"setup: {found}, so the limiter stays uncompiled; Cython 3 compiles it (cython3)", file=sys.stderr)
         return []
     sources = [
         Extension(

@@ -66,8 +66,7 @@ def scaled(image: ImageArray, size: int) -> ImageArray:
     A camera image is usually several times larger than the encoder's input, and bilinear sampling would alias exactly
     the small edges a grasp depends on. OpenCV averages over areas of broken pixels slowly and halves many times
     faster. So what is at least twice as large is halved first, and where little is then left to do, it is done
-    bilinearly: up to a factor of 1.25 every pixel keeps three quarters of its weight or more. 640x480 to 112 takes a
-    seventh of the time.
+    bilinearly: up to a factor of 1.25 every pixel keeps three quarters of its weight or more.
 
     Args:
         image: (H, W, 3) uint8.

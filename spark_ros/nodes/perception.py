@@ -171,7 +171,7 @@ class PerceptionNode(ManagedNode):
         self._watch_drift(features)
 
     def _tell_stages(self, capture_ns: int, received: int, preprocessed: int, encoded: int) -> None:
-        """Takes times of `perf_counter_ns`: to ask ROS's clock costs 0.04 ms where an encoder has filled the caches."""
+        """Takes times of `perf_counter_ns`: asking ROS's clock is slow where an encoder has filled the caches."""
         to_stamps = self.get_clock().now().nanoseconds - time.perf_counter_ns()
         reached = {"received": received, "preprocessed": preprocessed, "encoded": encoded}
         stamps = Stamps(capture_ns, {stage: at + to_stamps for stage, at in reached.items()})
